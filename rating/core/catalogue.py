@@ -1,0 +1,25 @@
+"""The catalogue: meters, plans and subscriptions that belong together, and the digest of the text they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from rating.core.meters import Meter
+from rating.core.money import Currency
+from rating.core.plans import Plan
+from rating.core.subscriptions import Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    currency: Currency
+    meters: Mapping[str, Meter]
+    plans: Mapping[str, Plan]
+    subscriptions: tuple[Subscription, ...] = ()
+    zone: ZoneInfo = ZoneInfo("UTC")
+    text: str = ""
+    """The source it was compiled from, canonical enough to compile again."""
+    digest: str = field(default="")
+    """SHA-256 of `text`; names this version of the catalogue in the book."""

@@ -1,0 +1,100 @@
+"""A meter: a thing we count, where its counter is found, and what to believe about that counter.
+
+Decides nothing about prices. Everything a window's usage depends on besides the samples is written here, so that the
+same samples and the same meter always give the same usage.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from fractions import Fraction
+
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
+_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
+
+
+class Lifetime(StrEnum):
+    """What a counter lives and dies with."""
+
+    PROCESS = "process"
+    """It restarts at zero with its process, which exposes process_start_time_seconds."""
+    DURABLE = "durable"
+    """It outlives or spans processes; only a fall in value is a reset."""
+
+
+class BirthPolicy(StrEnum):
+    """What to do with a counter that appears with no sign of where it began."""
+
+    ZERO = "zero"
+    """Bill its first value in full."""
+    BASELINE = "baseline"
+    """Bill only what it counts from now on, and flag the window. The default: over-billing a whole total is worse."""
+    HOLD = "hold"
+    """Hold the window for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """A label must match a regular expression, anchored at both ends as in PromQL."""
+
+    label: str
+    pattern: str
+
+    def __post_init__(self) -> None:
+        if not _LABEL.match(self.label):
+            raise ValueError(f"label {self.label!r} is not a Prometheus label name")
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A counter to bill from.
+
+    Quantities of this meter are integers: whole multiples of `10**-digits` of `unit`.
+    """
+
+    name: str
+    metric: str
+    consumer: str
+    """The label whose value is the consumer."""
+    dimensions: tuple[str, ...] = ()
+    """Labels kept beside the consumer, in the order in which usage carries their values."""
+    where: tuple[Matcher, ...] = ()
+    unit: str = "request"
+    digits: int = 0
+    """Resolution: 0 counts whole units, 3 counts thousandths."""
+    lifetime: Lifetime = Lifetime.PROCESS
+    births: BirthPolicy = BirthPolicy.BASELINE
+    replica_labels: tuple[str, ...] = ("replica", "prometheus_replica")
+    """Labels that tell Prometheus replicas apart; the same counter stands behind all their values."""
+    volatile_labels: tuple[str, ...] = ()
+    """Labels that may change while the physical counter goes on."""
+    target_labels: tuple[str, ...] = ("job", "instance")
+    """Labels that name one scrape target; they tie a counter to its process start time and its `up`."""
+    window: timedelta = timedelta(hours=1)
+    settling: timedelta = timedelta(minutes=5)
+    """How long after its end a window waits for late samples before it is closed."""
+    scrape_interval: timedelta = timedelta(seconds=15)
+    lookback: timedelta = timedelta(days=15)
+    """How far back a base is searched; usually the retention of the Prometheus behind it."""
+    coverage: Fraction = Fraction(98, 100)
+    """Share of the expected scrapes below which a window is held instead of billed as degraded."""
+
+    def __post_init__(self) -> None:
+        if not _METRIC.match(self.metric):
+            raise ValueError(f"metric {self.metric!r} is not a Prometheus metric name")
+        for label in (self.consumer, *self.dimensions, *self.replica_labels, *self.volatile_labels, *self.target_labels):
+            if not _LABEL.match(label):
+                raise ValueError(f"label {label!r} is not a Prometheus label name")
+        if not 0 <= self.digits <= 12:
+            raise ValueError(f"resolution of {self.digits} decimals is outside 0 to 12")
+        if self.window <= timedelta(0) or timedelta(days=1) % self.window:
+            raise ValueError(f"window {self.window} must divide a day, so that windows tile billing periods")
+        if not 0 <= self.coverage <= 1:
+            raise ValueError(f"coverage {self.coverage} must lie between 0 and 1")
+
+    def quantity(self, units: int) -> Fraction:
+        """A stored integer quantity in whole units of this meter."""
+        return Fraction(units, 10**self.digits)

@@ -1,0 +1,41 @@
+"""The names that cross process borders, written once: metrics, labels, and the alerts' kinds."""
+
+from __future__ import annotations
+
+# What instrumented services expose (rating-exporters).
+REQUESTS_TOTAL = "api_requests_total"
+REQUEST_SECONDS = "api_request_duration_seconds"
+CONSUMER_LABEL = "consumer_id"
+PROCESS_START = "process_start_time_seconds"
+UP = "up"
+
+# What the engine exposes: usage and money to date in the open billing period, labelled consumer, customer, plan and
+# (but for amounts) meter. Quantities are whole units of the meter, amounts major units of the currency: floats for
+# eyes and alerts, never for invoices.
+USAGE_UNITS = "rating_usage_units"
+ALLOWANCE_UNITS = "rating_allowance_units"
+ACCRUED_AMOUNT = "rating_accrued_amount"
+PERIOD_START = "rating_period_start_timestamp_seconds"
+PERIOD_END = "rating_period_end_timestamp_seconds"
+ACCRUED_THROUGH = "rating_accrued_through_timestamp_seconds"
+"""Per meter: the end of the last closed window that the usage to date contains."""
+SUBSCRIPTION_INFO = "rating_subscription_info"
+"""1, labelled consumer, customer, plan, upsell_plan."""
+UNBILLED_USAGE = "rating_unbilled_usage_units"
+"""Per meter: usage in the open month counted for consumers nobody subscribed."""
+
+# The engine's own health.
+WINDOWS_CLOSED = "rating_windows_closed_total"
+"""Labelled meter, completeness."""
+WINDOWS_HELD = "rating_windows_held"
+"""Gauge per meter: held and still unresolved."""
+COLLECT_LAG = "rating_collect_lag_seconds"
+"""Per meter: how long the oldest due window has been waiting."""
+JOB_LAST_SUCCESS = "rating_job_last_success_timestamp_seconds"
+JOB_ERRORS = "rating_job_errors_total"
+JOB_SECONDS = "rating_job_duration_seconds"
+INVOICES_ISSUED = "rating_invoices_issued_total"
+INVOICED_AMOUNT = "rating_invoiced_amount_total"
+
+# Recorded estimates (floats, never for invoices) that the generated rules make from the meters.
+ESTIMATE_PREFIX = "rating:estimate"

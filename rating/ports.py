@@ -1,0 +1,141 @@
+"""One Protocol per edge. Each docstring is a promise that every adapter keeps and one suite of tests checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from rating.core.counters import Readings
+from rating.core.invoices import Draft, Invoice
+from rating.core.meters import Meter
+from rating.core.periods import Period
+from rating.core.subscriptions import Subscription
+from rating.core.windows import Closing, Completeness, Evidence, Held, Usage
+
+
+class CounterSource(Protocol):
+    """Where counter samples come from."""
+
+    def read(self, meter: Meter, window: Period) -> Readings:
+        """Everything `core.counters` needs to decide this window, and what the source said about its own answer.
+
+        The same window read twice while nothing was added gives equal readings. A partial answer is never passed off
+        as a whole one: its warnings are in the readings.
+
+        Raises:
+            EdgeUnavailable: unreachable, timed out, or failing; a retry may succeed.
+            EdgeRefused: it answered that this question is wrong (bad query, unauthorised, not Prometheus at all).
+            SamplesMissing: the window lies beyond what the source retains.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingHead:
+    """A closing without its usage rows: cheap to list."""
+
+    meter: str
+    window: Period
+    completeness: Completeness
+    consumers: int
+    meter_digest: str
+    closed_at: datetime
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class HeldEntry:
+    held: Held
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """One usage window as it stands in the book."""
+
+    meter: str
+    window: Period
+    usage: Usage
+    completeness: Completeness
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCatalogue:
+    digest: str
+    text: str
+    in_force_from: datetime
+    recorded_at: datetime
+
+
+class Book(Protocol):
+    """The append-only record.
+
+    Every entry has a key computed from what it is about. The same entry twice is nothing; the same key with different
+    content raises Contradiction and changes nothing. Each method is one transaction: after a crash at any moment its
+    entries are all there or none is. Reads see only whole entries.
+
+    Raises (every method):
+        EdgeUnavailable: the database cannot be reached, is locked beyond the time-out, or its disk is full.
+        BookError: its schema is newer than this program.
+    """
+
+    # usage
+    def close(self, closing: Closing, *, meter_digest: str, at: datetime) -> bool:
+        """Keep a closed window with its usage and evidence. True when it is new.
+
+        A second closing of the same window is the same entry when its usage and completeness are equal (evidence may
+        differ: it was another reading); otherwise Contradiction.
+        """
+
+    def hold(self, held: Held, *, at: datetime) -> None:
+        """Keep that a window is held. Repeating the same reason for the same window is nothing."""
+
+    def closings(self, meter: str, period: Period) -> tuple[ClosingHead, ...]:
+        """Closed windows of a meter that start inside `period`, oldest first."""
+
+    def held(self) -> tuple[HeldEntry, ...]:
+        """Windows held and not closed since, oldest first; the latest reason of each."""
+
+    def usage(self, period: Period, meter: str | None = None, consumer: str | None = None) -> Iterator[UsageRow]:
+        """Usage windows that start inside `period`, ordered by meter, start, consumer, dimensions."""
+
+    def totals(self, meter: str, period: Period, consumer: str | None = None) -> tuple[Usage, ...]:
+        """Usage of a meter summed over the windows that start inside `period`, sorted by consumer and dimensions."""
+
+    # contracts
+    def keep_catalogue(self, digest: str, text: str, *, in_force_from: datetime, at: datetime) -> bool:
+        """Keep this version of the catalogue. True when its (digest, in_force_from) is new."""
+
+    def catalogues(self) -> tuple[KeptCatalogue, ...]:
+        """Every version kept, by the instant it is in force from, then by when it was recorded."""
+
+    def subscribe(self, subscription: Subscription, *, at: datetime) -> bool:
+        """Keep a subscription made by command. True when it is new; Contradiction when its key has other content."""
+
+    def cancel(self, key: str, *, end: datetime, at: datetime) -> None:
+        """Keep that a subscription ends. Cancelling twice with one end is nothing; another end is a Contradiction."""
+
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """Subscriptions made by command, their cancellations applied, sorted by key."""
+
+    # invoices
+    def issue(self, drafts: Sequence[Draft], *, at: datetime) -> tuple[Invoice, ...]:
+        """Issue each draft once, numbering without gaps in the order given, all in one transaction.
+
+        A draft whose key is already issued with equal content returns the invoice that exists. Different content is a
+        Contradiction and nothing of the batch is issued. Concurrent issuers never share or skip a number.
+        """
+
+    def invoices(self, period: Period | None = None, consumer: str | None = None) -> tuple[Invoice, ...]:
+        """Issued invoices in order of number; with `period`, those whose billing period starts inside it."""
+
+    def invoice(self, number: str) -> Invoice | None: ...
+
+    # claims
+    def claim(self, job: str) -> AbstractContextManager[bool]:
+        """Try to be the only one doing `job` on this database until the context ends; False when somebody else is.
+
+        The claim dies with the process that holds it.
+        """
