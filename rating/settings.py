@@ -1,0 +1,81 @@
+"""The environment as one frozen value. The only reader of os.environ in the engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from rating.errors import Finding, SpecError
+
+PREFIX = "RATING_"
+
+
+def _setting(default: Any, what: str, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"what": what, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting is an environment variable `RATING_<NAME>`; most are also a flag of the commands."""
+
+    catalog: Path = _setting(Path("catalogue.yaml"), "the catalogue: a YAML file or a folder of them")
+    database_url: str = _setting("sqlite:///rating.db", "the book: sqlite:///FILE or postgresql+psycopg://...", True)
+    prometheus_url: str = _setting(
+        "http://localhost:9090", "where counters are read; several replicas or shards separated by commas", True
+    )
+    prometheus_timeout: float = _setting(120.0, "seconds to wait for one answer of Prometheus")
+    prometheus_bearer_token: str = _setting("", "sent as Authorization: Bearer", True)
+    prometheus_username: str = _setting("", "basic authentication")
+    prometheus_password: str = _setting("", "basic authentication", True)
+    prometheus_tenant: str = _setting("", "X-Scope-OrgID, for Mimir and Cortex")
+    prometheus_ca_file: str = _setting("", "certificate authority that signed Prometheus's certificate")
+    prometheus_client_cert: str = _setting("", "client certificate, PEM")
+    prometheus_client_key: str = _setting("", "key of the client certificate, PEM")
+    prometheus_dialect: str = _setting("prometheus", "prometheus, thanos, mimir or victoriametrics")
+    listen: str = _setting("127.0.0.1:9465", "address and port of /metrics and /healthz in `rating run`")
+    tick_seconds: float = _setting(15.0, "how often `rating run` asks what is due")
+    seller: str = _setting("", "name printed on invoices")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None, **flags: object) -> Settings:
+        """Environment first, flags over it; None flags are as if not given.
+
+        Raises:
+            SpecError: a variable cannot be read as its type, or an unknown RATING_ variable is set.
+        """
+        environment = os.environ if environment is None else environment
+        known = {f"{PREFIX}{item.name.upper()}": item for item in fields(cls)}
+        findings, values = [], {}
+        for name, text in environment.items():
+            if not name.startswith(PREFIX):
+                continue
+            if name not in known:
+                findings.append(Finding(name, "no such setting", f"known are {', '.join(sorted(known))}"))
+                continue
+            item = known[name]
+            convert: Any = type(item.default)
+            try:
+                values[item.name] = convert(text)
+            except ValueError:
+                shown = "the value" if item.metadata["secret"] else repr(text)
+                findings.append(Finding(name, f"{shown} is not a {convert.__name__}", item.metadata["what"]))
+        if findings:
+            raise SpecError(tuple(findings))
+        return replace(cls(**values), **{key: value for key, value in flags.items() if value is not None})  # type: ignore[arg-type]
+
+    @property
+    def prometheus_urls(self) -> tuple[str, ...]:
+        return tuple(url.strip().rstrip("/") for url in self.prometheus_url.split(",") if url.strip())
+
+
+def safe_url(url: str) -> str:
+    """A URL that may be printed: any password replaced by stars, query parameters left out."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, f"{parts.username or ''}:***@{host}", parts.path, "", ""))
