@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rating.core.counters import Readings
 from rating.core.invoices import Draft, Invoice
@@ -67,6 +67,19 @@ class KeptCatalogue:
     text: str
     in_force_from: datetime
     recorded_at: datetime
+
+
+class Accrual(NamedTuple):
+    """What one rate card of one subscription has come to in the open period. A projection, not an entry."""
+
+    subscription: str
+    card: str
+    """The rate card's key; empty for the plan's fee."""
+    period_start: datetime
+    quantity: int
+    """In the meter's resolution."""
+    amount: str
+    """Exact, in major units, as `numerator/denominator`."""
 
 
 class Book(Protocol):
@@ -132,6 +145,13 @@ class Book(Protocol):
         """Issued invoices in order of number; with `period`, those whose billing period starts inside it."""
 
     def invoice(self, number: str) -> Invoice | None: ...
+
+    # projections: may be lost and rebuilt at any time
+    def show_accruals(self, accruals: Sequence[Accrual], *, at: datetime) -> None:
+        """Replace the accruals shown by these, all at once."""
+
+    def accruals(self) -> tuple[Accrual, ...]:
+        """The accruals last shown, sorted by subscription and card."""
 
     # claims
     def claim(self, job: str) -> AbstractContextManager[bool]:
