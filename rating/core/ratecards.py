@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from rating.core.meters import Meter
@@ -23,3 +23,7 @@ class RateCard:
     price: Price
     included: Fraction = Fraction(0)
     """In whole units of the meter."""
+
+    def with_included(self, included: Fraction) -> RateCard:
+        """The same card with another allowance, as a part of a period has."""
+        return replace(self, included=included)

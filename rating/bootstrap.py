@@ -1,0 +1,73 @@
+"""Joins the parts: reads the catalogue's files and opens the adapters that the settings name.
+
+The only place that names concrete adapters. Everything above it receives ports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rating.adapters.prometheus import PrometheusSource
+from rating.adapters.store import open_book as open_store
+from rating.core.catalogue import Catalogue
+from rating.errors import Finding, SpecError
+from rating.ports import Book, CounterSource
+from rating.settings import Settings
+from rating.specs.compile import compile_catalogue
+
+
+def load_catalogue(settings: Settings) -> Catalogue:
+    """Compile the catalogue: one YAML file, or every *.yaml and *.yml of a folder in order of name.
+
+    Raises:
+        SpecError: it cannot be read, or has mistakes; with all of them.
+    """
+    return compile_catalogue(read_sources(settings.catalog))
+
+
+def read_sources(path: Path) -> list[tuple[str, str]]:
+    """Pairs of file name and text."""
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml"))
+        if not files:
+            raise SpecError((Finding(str(path), "the folder holds no .yaml file", "add one, or set RATING_CATALOG"),))
+    else:
+        files = [path]
+    return [(str(file), _read(file)) for file in files]
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        finding = Finding(str(file), "no such file", "set RATING_CATALOG or --catalog to your catalogue")
+    except UnicodeDecodeError as error:
+        finding = Finding(str(file), f"is not UTF-8 at byte {error.start}", "save it as UTF-8")
+    except OSError as error:
+        finding = Finding(str(file), f"cannot be read: {error.strerror}", "check its permissions")
+    raise SpecError((finding,))
+
+
+@contextmanager
+def open_book(settings: Settings) -> Iterator[Book]:
+    """The book of the settings, closed at the end."""
+    with open_store(settings.database_url) as book:
+        yield book
+
+
+def open_source(settings: Settings) -> CounterSource:
+    """Where counters are read."""
+    return PrometheusSource(
+        settings.prometheus_urls,
+        timeout=settings.prometheus_timeout,
+        bearer_token=settings.prometheus_bearer_token,
+        username=settings.prometheus_username,
+        password=settings.prometheus_password,
+        tenant=settings.prometheus_tenant,
+        ca_file=settings.prometheus_ca_file,
+        client_cert=settings.prometheus_client_cert,
+        client_key=settings.prometheus_client_key,
+        dialect=settings.prometheus_dialect,
+    )
