@@ -51,7 +51,12 @@ person must look.
 def application() -> typer.Typer:
     """The whole command line, built anew: importing this module does nothing."""
     app = typer.Typer(
-        name="rating", help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+        name="rating",
+        help=HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
     )
     app.callback()(_settings)
     for noun in NOUNS:
@@ -61,15 +66,15 @@ def application() -> typer.Typer:
 
 def _settings(
     context: typer.Context,
-    catalog: Annotated[Path | None, typer.Option(help="The catalogue: a YAML file or a folder [RATING_CATALOG].")] = None,
+    catalog: Annotated[
+        Path | None, typer.Option(help="The catalogue: a YAML file or a folder [RATING_CATALOG].")
+    ] = None,
     database_url: Annotated[str | None, typer.Option(help="The book [RATING_DATABASE_URL].")] = None,
     prometheus_url: Annotated[
         str | None, typer.Option(help="Where counters are read, several separated by commas [RATING_PROMETHEUS_URL].")
     ] = None,
 ) -> None:
-    context.obj = Settings.from_environment(
-        catalog=catalog, database_url=database_url, prometheus_url=prometheus_url
-    )
+    context.obj = Settings.from_environment(catalog=catalog, database_url=database_url, prometheus_url=prometheus_url)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -17,8 +17,8 @@ from rich.table import Table
 
 from rating.settings import Settings
 
-console = Console(highlight=False)
-stderr = Console(stderr=True, highlight=False)
+console = Console(highlight=False, markup=False)
+stderr = Console(stderr=True, highlight=False, markup=False)
 
 DONE, FAILED, WRONG_INPUT, LOOK = 0, 1, 2, 3
 """Exit codes: 3 means done, but a person must look (held windows, contradictions)."""
@@ -43,7 +43,12 @@ def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], format: Form
     """Print rows in the asked format. Values should be text, integers or None; JSON keeps integers as numbers."""
     match format:
         case Format.JSON:
-            json.dump([{column: row.get(column) for column in columns} for row in rows], sys.stdout, indent=1, ensure_ascii=False)
+            json.dump(
+                [{column: row.get(column) for column in columns} for row in rows],
+                sys.stdout,
+                indent=1,
+                ensure_ascii=False,
+            )
             sys.stdout.write("\n")
         case Format.CSV:
             writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -68,7 +73,7 @@ def _is_number(value: object) -> bool:
 
 
 def inert(value: object) -> object:
-    """A cell no spreadsheet will run: text that begins like a formula gets a leading apostrophe. Numbers stay numbers."""
+    """A cell no spreadsheet will run: text that begins like a formula gets an apostrophe; numbers stay numbers."""
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") and not _NUMBER.match(value):
         return f"'{value}"
     return "" if value is None else value

@@ -21,7 +21,9 @@ class Rated:
 
 def rate(card: RateCard, quantity: Column) -> Rated:
     """What these quantities (whole units of the card's meter, one per subscription and period) cost on this card."""
-    included = Column(quantity.units * 0 + card.included.numerator, card.included.denominator, abs(card.included.numerator))
+    included = Column(
+        quantity.units * 0 + card.included.numerator, card.included.denominator, abs(card.included.numerator)
+    )
     zero = Column(quantity.units * 0, 1, 0)
     overage = quantity.minus(included).maximum(zero)
     return Rated(quantity, overage, card.price.amounts(overage))

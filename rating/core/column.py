@@ -44,7 +44,9 @@ class Column:
         """Exact numbers of any denominators, brought over their least common one."""
         fractions = [Fraction(number) for number in numbers]
         denominator = math.lcm(1, *(number.denominator for number in fractions))
-        return cls.of_units([number.numerator * (denominator // number.denominator) for number in fractions], denominator)
+        return cls.of_units(
+            [number.numerator * (denominator // number.denominator) for number in fractions], denominator
+        )
 
     def __len__(self) -> int:
         return len(self.units)
@@ -57,7 +59,9 @@ class Column:
         factor, rest = divmod(denominator, self.denominator)
         if rest:
             raise ValueError(f"{denominator} is not a multiple of the denominator {self.denominator}")
-        return self if factor == 1 else Column(self._safe(self.bound * factor) * factor, denominator, self.bound * factor)
+        return (
+            self if factor == 1 else Column(self._safe(self.bound * factor) * factor, denominator, self.bound * factor)
+        )
 
     def times(self, factor: Fraction | int) -> Column:
         factor = Fraction(factor)

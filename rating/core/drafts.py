@@ -102,7 +102,9 @@ def allowance_part(meter: Meter, included: Fraction, share: Fraction) -> Fractio
 
 def _fee_line(plan: Plan, active: Period, share: Fraction) -> LineItem:
     amount = plan.fee * share
-    title = f"{plan.title} fee" if share == 1 else f"{plan.title} fee, {share.numerator}/{share.denominator} of the period"
+    title = (
+        f"{plan.title} fee" if share == 1 else f"{plan.title} fee, {share.numerator}/{share.denominator} of the period"
+    )
     return LineItem(
         kind=LineKind.FEE,
         card="",

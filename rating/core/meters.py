@@ -85,7 +85,13 @@ class Meter:
     def __post_init__(self) -> None:
         if not _METRIC.match(self.metric):
             raise ValueError(f"metric {self.metric!r} is not a Prometheus metric name")
-        for label in (self.consumer, *self.dimensions, *self.replica_labels, *self.volatile_labels, *self.target_labels):
+        for label in (
+            self.consumer,
+            *self.dimensions,
+            *self.replica_labels,
+            *self.volatile_labels,
+            *self.target_labels,
+        ):
             if not _LABEL.match(label):
                 raise ValueError(f"label {label!r} is not a Prometheus label name")
         if not 0 <= self.digits <= 12:

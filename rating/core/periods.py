@@ -76,8 +76,8 @@ def billing_period(cadence: Cadence, anchor: date, zone: ZoneInfo, instant: date
     """The billing period that contains `instant`.
 
     Periods begin at local midnight of `zone` on the anchor's day: the same weekday each week, the same day of month
-    each month, quarter or year. In a month too short for that day they begin on its last day, and return to the anchor's
-    day in the next month that has it (31 January, 28 February, 31 March).
+    each month, quarter or year. In a month too short for that day they begin on its last day, and return to the
+    anchor's day in the next month that has it (31 January, 28 February, 31 March).
     """
     local = instant.astimezone(zone).date()
     index = _periods_between(cadence, anchor, local)
@@ -144,4 +144,6 @@ def from_seconds(value: int) -> datetime:
 
 def stamp(instant: datetime) -> str:
     """`2026-10-01 00:00` for whole minutes, with seconds otherwise; always UTC."""
-    return instant.strftime("%Y-%m-%d %H:%M" if instant.second == 0 and instant.microsecond == 0 else "%Y-%m-%d %H:%M:%S.%f")
+    return instant.strftime(
+        "%Y-%m-%d %H:%M" if instant.second == 0 and instant.microsecond == 0 else "%Y-%m-%d %H:%M:%S.%f"
+    )

@@ -1,0 +1,122 @@
+"""Which contract a period is billed under: gathers the catalogues the book has kept and answers for one instant.
+
+A period is billed under the catalogue that was in force when it began; an edit reaches the next period. `rating catalog
+adopt --from` makes an edit reach back. A subscription that vanished from the files is still billed until it is ended:
+deleting a line must not lose an invoice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rating.specs.compile import compile_catalogue
+
+from rating.core.catalogue import Catalogue
+from rating.core.periods import EPOCH, stamp
+from rating.core.plans import Plan
+from rating.core.subscriptions import Subscription
+from rating.errors import Finding, NoPlanInForce, Severity
+from rating.ports import Book, KeptCatalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Contracts:
+    """Every catalogue version that matters, oldest first, and the subscriptions of all of them."""
+
+    versions: tuple[tuple[datetime, Catalogue], ...]
+    """In force from, and what it says; never empty."""
+    subscriptions: tuple[Subscription, ...]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def current(self) -> Catalogue:
+        return self.versions[-1][1]
+
+    def plan(self, key: str, instant: datetime) -> tuple[Plan, str]:
+        """The plan as it stood at `instant`, and the digest of the catalogue it stood in.
+
+        A plan that was written down only later is taken from the first version that has it.
+
+        Raises:
+            NoPlanInForce: no version has it.
+        """
+        past = [catalogue for since, catalogue in self.versions if since <= instant]
+        later = [catalogue for since, catalogue in self.versions if since > instant]
+        for catalogue in (*past[-1:], *later):
+            if key in catalogue.plans:
+                return catalogue.plans[key], catalogue.digest
+        raise NoPlanInForce(f'plan "{key}" is in no catalogue kept since {stamp(instant)}; write it into the catalogue')
+
+
+def keep(book: Book, catalogue: Catalogue, *, now: datetime) -> bool:
+    """Keep the catalogue in the book when it differs from the one in force. True when it was kept.
+
+    The first one ever kept is in force from the beginning of time.
+    """
+    kept = book.catalogues()
+    if kept and in_force(kept, now).digest == catalogue.digest:
+        return False
+    since = now.replace(microsecond=0) if kept else EPOCH
+    return book.keep_catalogue(catalogue.digest, catalogue.text, in_force_from=since, at=now)
+
+
+def adopt(book: Book, catalogue: Catalogue, *, since: datetime, now: datetime) -> bool:
+    """Keep the catalogue as in force from `since` on, over whatever was kept before."""
+    return book.keep_catalogue(catalogue.digest, catalogue.text, in_force_from=since, at=now)
+
+
+def in_force(kept: Sequence[KeptCatalogue], instant: datetime) -> KeptCatalogue:
+    """The version for `instant`; the first one when all began later."""
+    ordered = sorted(kept, key=lambda version: (version.recorded_at, version.in_force_from))
+    before = [version for version in ordered if version.in_force_from <= instant]
+    # What was recorded last wins over the whole span it claims: adopting from a past day replaces what stood there.
+    return before[-1] if before else ordered[0]
+
+
+def gather(book: Book, catalogue: Catalogue, *, now: datetime) -> Contracts:
+    """The contracts as the book and the present catalogue know them. Writes nothing."""
+    kept = book.catalogues()
+    spans = _spans(kept, catalogue, now)
+    subscriptions, findings = _subscriptions([version for _, version in spans], catalogue, book.subscriptions())
+    return Contracts(tuple(spans), subscriptions, findings)
+
+
+def _spans(kept: Sequence[KeptCatalogue], catalogue: Catalogue, now: datetime) -> list[tuple[datetime, Catalogue]]:
+    """Turn "recorded last wins from its day on" into consecutive spans, each with its compiled catalogue."""
+    if not kept:
+        return [(EPOCH, catalogue)]
+    compiled = {catalogue.digest: catalogue}
+    spans: list[tuple[datetime, Catalogue]] = []
+    for since in sorted({version.in_force_from for version in kept}):
+        version = in_force(kept, since)
+        if version.digest not in compiled:
+            compiled[version.digest] = compile_catalogue(
+                [(f"catalogue {version.digest[:12]} in the book", version.text)]
+            )
+        if not spans or spans[-1][1].digest != version.digest:
+            spans.append((since, compiled[version.digest]))
+    if spans[-1][1].digest != catalogue.digest:
+        # Not kept yet (a dry run): it would be in force from now on.
+        spans.append((now, catalogue))
+    return spans
+
+
+def _subscriptions(
+    versions: Sequence[Catalogue], current: Catalogue, commanded: Sequence[Subscription]
+) -> tuple[tuple[Subscription, ...], tuple[Finding, ...]]:
+    known = {subscription.key: subscription for version in versions for subscription in version.subscriptions}
+    present = {subscription.key: subscription for subscription in (*current.subscriptions, *commanded)}
+    findings = tuple(
+        Finding(
+            f"subscription {key}",
+            "is no longer in the catalogue but was never ended, so it is still billed",
+            "put it back with an `end:` date",
+            Severity.WARNING,
+        )
+        for key in sorted(known.keys() - present.keys())
+        if known[key].end is None
+    )
+    merged = {**known, **present}
+    return tuple(merged[key] for key in sorted(merged)), findings
