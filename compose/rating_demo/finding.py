@@ -1,0 +1,215 @@
+"""Finds the native parts (Prometheus, Alertmanager, PostgreSQL, Chromium) or installs them. Starts nothing.
+
+Order: a variable `PART_<NAME>`, the PATH, the project's `.tools/` folder and the places distributions use, then, only
+when asked, the distribution's own packages. An installation never starts a service and never touches one that runs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rating.errors import RatingError
+
+_HOME = Path(__file__).resolve().parents[2]
+TOOLS = (_HOME if (_HOME / "pyproject.toml").exists() else Path.cwd()) / ".tools"
+"""Release archives may be unpacked here; it also holds the lock of an installation."""
+
+
+class PartMissing(RatingError):
+    """A native part is not on this machine and could not be installed; says what to do."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        self.reason, self.advice = reason, advice
+        super().__init__(f"{reason}; {advice}")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Where one program may be found, and what brings it."""
+
+    name: str
+    package: str
+    """Debian's and Ubuntu's package."""
+    brew: str
+    aliases: tuple[str, ...] = ()
+    """Other file names of the same program."""
+    units: tuple[str, ...] = ()
+    """System services the package enables; they are disabled again when we were the ones to install it."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
+
+
+_PROMETHEUS = {"package": "prometheus", "brew": "prometheus", "units": ("prometheus.service",)}
+_ALERTMANAGER = {
+    "package": "prometheus-alertmanager",
+    "brew": "alertmanager",
+    "units": ("prometheus-alertmanager.service",),
+}
+_POSTGRESQL = {"package": "postgresql", "brew": "postgresql", "units": ("postgresql.service",)}
+
+PARTS = {
+    part.name: part
+    for part in (
+        Part("prometheus", **_PROMETHEUS),
+        Part("promtool", **_PROMETHEUS),
+        Part("alertmanager", aliases=("prometheus-alertmanager",), **_ALERTMANAGER),
+        Part("amtool", **_ALERTMANAGER),
+        Part("postgres", **_POSTGRESQL),
+        Part("initdb", **_POSTGRESQL),
+        Part("pg_ctl", **_POSTGRESQL),
+        Part("createdb", **_POSTGRESQL),
+        Part("chromium", "chromium", "chromium", aliases=("chromium-browser", "google-chrome")),
+    )
+}
+
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def locate(name: str, *, install: bool = False, say: Callable[[str], None] = _tell) -> Path:
+    """The path of the program `name`.
+
+    Raises:
+        PartMissing: it is not here, and `install` was not asked for or could not be done.
+    """
+    return locate_all((name,), install=install, say=say)[0]
+
+
+def locate_all(names: Sequence[str], *, install: bool = False, say: Callable[[str], None] = _tell) -> tuple[Path, ...]:
+    """As `locate`, for several: whatever is missing arrives in one installation."""
+    parts = [PARTS[name] for name in names]
+    missing = [part for part in parts if _find(part) is None]
+    if missing and install:
+        _install(missing, say)
+    paths = []
+    for part in parts:
+        path = _find(part)
+        if path is None:
+            raise PartMissing(f"{part.name} was not found", _advice(part))
+        paths.append(path)
+    return tuple(paths)
+
+
+def _find(part: Part) -> Path | None:
+    variable = f"PART_{part.name.upper()}"
+    chosen = os.environ.get(variable)
+    if chosen:
+        if not os.access(chosen, os.X_OK):
+            raise PartMissing(f"{variable}={chosen} is not a program", f"correct or unset {variable}")
+        return Path(chosen)
+    for name in part.names:
+        found = shutil.which(name)
+        if found:
+            return Path(found)
+    places = [TOOLS, *sorted(TOOLS.glob("*/"), reverse=True), *sorted(TOOLS.glob("*/bin"), reverse=True)]
+    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_major, reverse=True)
+    places += [Path("/opt/homebrew/bin"), Path("/usr/local/bin")]
+    for place in places:
+        for name in part.names:
+            if os.access(place / name, os.X_OK) and (place / name).is_file():
+                return place / name
+    return None
+
+
+def _major(folder: Path) -> int:
+    version = folder.parent.name.partition(".")[0]
+    return int(version) if version.isdigit() else 0
+
+
+def _advice(part: Part) -> str:
+    if shutil.which("apt-get"):
+        how = f"apt-get install {part.package} (as root), or make demo as root or with passwordless sudo"
+    elif shutil.which("brew"):
+        how = f"brew install {part.brew}"
+    else:
+        how = f"install {part.package}, or unpack its release archive into {TOOLS}"
+    return f"{how}; PART_{part.name.upper()} may name the program; or run everything in containers, see compose/"
+
+
+# Debian starts a service as it is installed, on a port somebody may need. policy-rc.d is the distribution's own way to
+# say no. Whatever policy was there is moved aside and moved back, also after an interruption that left ours behind.
+_SCRIPT = r"""
+set -eu
+policy=/usr/sbin/policy-rc.d
+kept=$policy.kept-by-rating-demo
+restore() {
+  if [ -e "$kept" ] || [ -L "$kept" ]; then mv -f "$kept" "$policy"
+  elif grep -qs rating-demo "$policy"; then rm -f "$policy"; fi
+}
+restore
+trap restore EXIT
+trap 'exit 1' HUP INT TERM
+if [ -e "$policy" ] || [ -L "$policy" ]; then mv "$policy" "$kept"; fi
+printf '#!/bin/sh\n# rating-demo: install, but start nothing\nexit 101\n' > "$policy"
+chmod 755 "$policy"
+export DEBIAN_FRONTEND=noninteractive
+for package in $PACKAGES; do
+  if apt-cache policy "$package" 2>/dev/null | grep -q 'Candidate: [^(]'; then :; else
+    apt-get update -qq; break
+  fi
+done
+new=""
+for package in $PACKAGES; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || new="$new $package"
+done
+[ -z "$new" ] || apt-get install -y -qq --no-install-recommends --no-upgrade $new ||
+  { apt-get update -qq && apt-get install -y -qq --no-install-recommends --no-upgrade $new; }
+if [ -d /run/systemd/system ]; then
+  for unit in $UNITS; do systemctl disable --quiet "$unit" || true; done
+fi
+"""
+
+
+def _install(missing: Sequence[Part], say: Callable[[str], None]) -> None:
+    """Bring the packages of `missing`; does nothing where that is impossible, the caller then says what to do."""
+    if not (sys.platform == "linux" and shutil.which("apt-get")):
+        return
+    with _alone():
+        # Another process may have installed them while we waited for the lock.
+        missing = [part for part in missing if _find(part) is None]
+        if not missing:
+            return
+        prefix: list[str] = []
+        if os.geteuid() != 0:
+            if not shutil.which("sudo") or subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode:
+                return
+            prefix = ["sudo", "-n"]
+        packages = " ".join(dict.fromkeys(part.package for part in missing))
+        units = " ".join(dict.fromkeys(unit for part in missing for unit in part.units if not _running(unit)))
+        say(f"installing {packages} with apt-get, without starting any service (once, about half a minute)")
+        done = subprocess.run(
+            [*prefix, "env", f"PACKAGES={packages}", f"UNITS={units}", "bash", "-c", _SCRIPT],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if done.returncode:
+            tail = "\n".join(done.stdout.splitlines()[-15:])
+            raise PartMissing(f"apt-get install {packages} failed:\n{tail}\n", _advice(missing[0]))
+
+
+def _running(unit: str) -> bool:
+    if not Path("/run/systemd/system").exists():
+        return False
+    return subprocess.run(["systemctl", "is-active", "--quiet", unit], capture_output=True).returncode == 0
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One installation at a time on this checkout; the lock goes with the process that holds it."""
+    TOOLS.mkdir(exist_ok=True)
+    with (TOOLS / "install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,262 @@
+"""The native parts as running servers on free loopback ports, each a context manager with a `url`.
+
+Decides how each is started so that it is alone, quick and leaves nothing behind; where programs come from is decided in
+`finding`, how a process lives and dies in `processes`.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import requests
+
+from rating_demo.finding import PARTS, TOOLS, PartMissing, locate, locate_all
+from rating_demo.processes import PartFailed, Process, answers, free_port
+
+__all__ = [
+    "PARTS",
+    "TOOLS",
+    "Alertmanager",
+    "PartFailed",
+    "PartMissing",
+    "PostgreSQL",
+    "Process",
+    "Prometheus",
+    "answers",
+    "free_port",
+    "locate",
+    "locate_all",
+]
+
+_NO_TARGETS = "global: {scrape_interval: 15s}\n"
+
+
+class _Server:
+    """Started on entering, stopped on leaving, whatever happened in between."""
+
+    url: str
+    process: Process
+
+    def start(self) -> Self:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        self.process.stop()
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class Prometheus(_Server):
+    """A Prometheus over `folder`, with its own configuration.
+
+    Args:
+        folder: becomes `folder/prometheus.yml`, `folder/data`, `folder/prometheus.log`.
+        config: the text of prometheus.yml; without it nothing is scraped.
+        blocks: a folder of TSDB blocks (from `promtool tsdb create-blocks-from`), copied into the data folder.
+        retention: Prometheus's own spelling. Blocks older than it are deleted soon after the start.
+        port: a free one when not given.
+        flags: further command line flags.
+        install: bring Prometheus by the distribution's packages when it is missing.
+
+    Raises:
+        PartMissing: there is no prometheus on this machine.
+        PartFailed: it did not become ready; the end of its log is in the message.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: str = _NO_TARGETS,
+        *,
+        blocks: Path | None = None,
+        retention: str = "400d",
+        port: int | None = None,
+        flags: Sequence[str] = (),
+        install: bool = False,
+    ) -> None:
+        program = locate("prometheus", install=install)
+        self.folder, self.blocks = folder, blocks
+        self.data = folder / "data"
+        self.config = folder / "prometheus.yml"
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._text = config
+        self.process = Process(
+            "prometheus",
+            [
+                program,
+                f"--config.file={self.config}",
+                f"--storage.tsdb.path={self.data}",
+                f"--storage.tsdb.retention.time={retention}",
+                f"--web.listen-address=127.0.0.1:{self.port}",
+                "--web.enable-lifecycle",
+                "--web.enable-admin-api",
+                "--log.level=warn",
+                *flags,
+            ],
+            folder / "prometheus.log",
+        )
+
+    def start(self) -> Self:
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(self._text)
+        if self.blocks is not None:
+            for block in sorted(self.blocks.iterdir()):
+                if (block / "meta.json").exists() and not (self.data / block.name).exists():
+                    shutil.copytree(block, self.data / block.name)
+        self.process.start()
+        self.process.wait_until(lambda: answers(f"{self.url}/-/ready"), 60)
+        return self
+
+    def reload(self, config: str | None = None) -> None:
+        """Read the configuration and rule files again.
+
+        Raises:
+            PartFailed: Prometheus refuses them and goes on with the old ones; its reason is in the message.
+        """
+        if config is not None:
+            self.config.write_text(config)
+        answer = requests.post(f"{self.url}/-/reload", timeout=30)
+        if answer.status_code != 200:
+            raise PartFailed(f"prometheus refused {self.config}: {answer.text.strip()}")
+
+
+class Alertmanager(_Server):
+    """An Alertmanager over `folder`, alone (no cluster), with the given configuration text. Raises as Prometheus."""
+
+    def __init__(self, folder: Path, config: str, *, port: int | None = None, install: bool = False) -> None:
+        program = locate("alertmanager", install=install)
+        self.folder, self.config = folder, folder / "alertmanager.yml"
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._text = config
+        self.process = Process(
+            "alertmanager",
+            [
+                program,
+                f"--config.file={self.config}",
+                f"--storage.path={folder / 'data'}",
+                f"--web.listen-address=127.0.0.1:{self.port}",
+                "--cluster.listen-address=",
+                "--log.level=warn",
+            ],
+            folder / "alertmanager.log",
+        )
+
+    def start(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(self._text)
+        self.process.start()
+        self.process.wait_until(lambda: answers(f"{self.url}/-/ready"), 30)
+        return self
+
+
+class PostgreSQL(_Server):
+    """A PostgreSQL cluster of its own, trusting loopback; `url` is SQLAlchemy's, `database(name)` makes another.
+
+    Neither initdb nor the server runs as root: as root, both run as `postgres` (or `nobody`), in a folder that user can
+    reach. Without `folder` it lives in a temporary one that is removed at the end. Durability is off: it is a test's.
+
+    Raises:
+        PartMissing, PartFailed: as Prometheus.
+    """
+
+    def __init__(self, folder: Path | None = None, *, port: int | None = None, install: bool = False) -> None:
+        self._initdb, server, self._createdb = locate_all(("initdb", "postgres", "createdb"), install=install)
+        self._temporary = folder is None
+        self.folder = Path(tempfile.mkdtemp(prefix="rating-postgres-")) if folder is None else folder
+        self.data = self.folder / "data"
+        self.port = port or free_port()
+        self.url = self._url("postgres")
+        self._user, self._group = _not_root()
+        self.process = Process(
+            "postgres",
+            [
+                server,
+                *("-D", self.data, "-p", str(self.port), "-h", "127.0.0.1"),
+                *("-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "full_page_writes=off"),
+                *("-c", "synchronous_commit=off", "-c", "max_connections=100"),
+            ],
+            self.folder / "postgres.log",
+            folder=self.folder,
+            user=self._user,
+            group=self._group,
+            stop_signal=signal.SIGINT,  # "fast": SIGTERM would wait for every client to leave
+        )
+
+    def _url(self, database: str) -> str:
+        return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self._user is not None and self._group is not None:
+            os.chown(self.folder, self._user, self._group)
+        if not self.data.exists():
+            self._run(
+                self._initdb,
+                *("-D", self.data, "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"),
+            )
+        self.process.start()
+        self.process.wait_until(self._accepts, 30)
+        return self
+
+    def stop(self) -> None:
+        self.process.stop()
+        if self._temporary:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def database(self, name: str) -> str:
+        """Create an empty database and return its SQLAlchemy URL."""
+        self._run(self._createdb, "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", name)
+        return self._url(name)
+
+    def _accepts(self) -> bool:
+        ready = self._createdb.with_name("pg_isready")
+        asked = [ready, "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(asked, capture_output=True).returncode == 0
+
+    def _run(self, *command: str | Path) -> None:
+        as_somebody = {} if self._user is None else {"user": self._user, "group": self._group, "extra_groups": []}
+        done = subprocess.run(
+            [os.fspath(word) for word in command],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            **as_somebody,  # type: ignore[call-overload]
+        )
+        if done.returncode:
+            raise PartFailed(f"{Path(command[0]).name} failed with status {done.returncode}:\n{done.stdout.strip()}")
+
+
+def _not_root() -> tuple[int | None, int | None]:
+    """Whom PostgreSQL runs as: ourselves, or somebody else when we are root."""
+    if os.geteuid() != 0:
+        return None, None
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return entry.pw_uid, entry.pw_gid
+    raise PartMissing("PostgreSQL must not run as root and there is no user postgres or nobody", "add a user postgres")
