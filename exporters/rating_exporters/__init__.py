@@ -1,0 +1,33 @@
+"""Per-consumer usage counters beside your traffic: counters that never lie to the bill.
+
+Public names only; nothing happens on import.
+"""
+
+from .asgi import UsageMiddleware
+from .billable import Response, by_header, by_status
+from .consumers import Request, first_of, from_header, from_jwt_claim, from_state
+from .exposition import metrics_app
+from .guard import Guard
+from .routes import endpoints_of
+from .usage import UsageMetrics
+from .vocabulary import ANONYMOUS, OVERFLOW, UNKNOWN, UNMATCHED
+
+__all__ = [
+    "ANONYMOUS",
+    "OVERFLOW",
+    "UNKNOWN",
+    "UNMATCHED",
+    "Guard",
+    "Request",
+    "Response",
+    "UsageMetrics",
+    "UsageMiddleware",
+    "by_header",
+    "by_status",
+    "endpoints_of",
+    "first_of",
+    "from_header",
+    "from_jwt_claim",
+    "from_state",
+    "metrics_app",
+]

@@ -1,0 +1,262 @@
+"""Counting in front of an ASGI application: one finished response, one count.
+
+Decides *when*: after the server has taken the last chunk of the response, in the same step of the event loop. So a
+response that never left is never counted as delivered; a SIGKILL between the two can lose the count of at most the
+responses finishing in that instant. A response that breaks off is counted too: 500 when the application broke it, 499
+when the client left. Leaves labels and figures to `usage`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter
+from typing import Any, TypeAlias
+
+from .billable import BillableRule, Response
+from .connections import OpenConnections
+from .consumers import AsgiRequest, ConsumerRule, Scope
+from .guard import named
+from .routes import template
+from .usage import UsageMetrics
+from .vocabulary import ANONYMOUS, CLIENT_CLOSED, SERVER_BROKE, UNKNOWN, UNMATCHED
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+EndpointRule: TypeAlias = Callable[[Scope], "str | None"]
+
+# A stream's bytes are counted while it runs, at most this often (seconds), and at its end.
+STREAM_INTERVAL = 1.0
+
+
+class UsageMiddleware:
+    """`app.add_middleware(UsageMiddleware, metrics=UsageMetrics(), consumer=from_header("x-api-key", keys=KEYS))`.
+
+    `endpoint(scope)` overrides the route template where the framework leaves none; `billable(request, response)` needs
+    `UsageMetrics(billable=True)`. `skip` lists raw paths that are not usage (the metrics page itself). A rule that
+    raises never disturbs the request: `rating_exporters_faults_total` counts it, and the consumer is `<unknown>`.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: UsageMetrics,
+        consumer: ConsumerRule,
+        *,
+        endpoint: EndpointRule | None = None,
+        billable: BillableRule | None = None,
+        skip: tuple[str, ...] = ("/metrics", "/metrics/"),
+    ) -> None:
+        if billable is not None and not metrics.billable:
+            raise ValueError(
+                "a billable rule was given, but the metrics have no such label: UsageMetrics(billable=True)"
+            )
+        self.app = app
+        self.metrics = metrics
+        self.consumer = consumer
+        self.endpoint = endpoint
+        self.billable = billable
+        self.skip = frozenset(skip)
+        self.connections = OpenConnections(metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind not in ("http", "websocket") or scope["path"] in self.skip:
+            await self.app(scope, receive, send)
+            return
+        # Frameworks below may copy the scope; the state inside it is then still the one we look at afterwards.
+        scope.setdefault("state", {})
+        exchange = (_Exchange if kind == "http" else _Socket)(self, scope, receive, send)
+        await exchange.run()
+
+    def who(self, request: AsgiRequest) -> str:
+        """The consumer label of a request."""
+        try:
+            return named(self.consumer(request), ANONYMOUS)
+        except Exception:  # noqa: BLE001 - a rule is foreign code, and the request must go on
+            self.metrics.fault("consumer")
+            return UNKNOWN
+
+
+class _Watched:
+    """What HTTP and WebSocket exchanges share: who, where, and the figures so far."""
+
+    def __init__(self, middleware: UsageMiddleware, scope: Scope, receive: Receive, send: Send) -> None:
+        self.middleware = middleware
+        self.metrics = middleware.metrics
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.root_before: str = scope.get("root_path", "")
+        self.outer = scope.get("app") or middleware.app
+        self.request = AsgiRequest(scope)
+        self.began = perf_counter()
+        self.received = 0
+        self.sent = 0
+
+    def where(self) -> str:
+        try:
+            if self.middleware.endpoint is not None:
+                return self.middleware.endpoint(self.scope) or UNMATCHED
+            return template(self.scope, self.outer, self.root_before)
+        except Exception:  # noqa: BLE001 - foreign routers and rules
+            self.metrics.fault("endpoint")
+            return UNMATCHED
+
+
+class _Exchange(_Watched):
+    """One HTTP request and its response."""
+
+    def __init__(self, middleware: UsageMiddleware, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(middleware, scope, receive, send)
+        self.status: int | None = None
+        self.raw_headers: Any = ()
+        self.counted = False
+        self.left = False
+        self.flushed = self.began
+
+    async def run(self) -> None:
+        try:
+            await self.middleware.app(self.scope, self._receive, self._send)
+        except asyncio.CancelledError:
+            self.count(CLIENT_CLOSED)
+            raise
+        except BaseException:
+            self.count(CLIENT_CLOSED if self.left else SERVER_BROKE)
+            raise
+        self.count(CLIENT_CLOSED if self.left else SERVER_BROKE)
+
+    async def _receive(self) -> Message:
+        message = await self.receive()
+        if message["type"] == "http.request":
+            self.received += len(message.get("body", b""))
+        elif message["type"] == "http.disconnect":
+            self.left = True
+        return message
+
+    async def _send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            self.status = message["status"]
+            self.raw_headers = message.get("headers", ())
+        try:
+            await self.send(message)
+        except OSError:  # how a server says that the client has gone
+            self.left = True
+            raise
+        if kind == "http.response.body":
+            self.sent += len(message.get("body", b"")) if self.scope["method"] != "HEAD" else 0
+            if not message.get("more_body", False):
+                self.count(self.status or SERVER_BROKE)
+            elif perf_counter() - self.flushed >= STREAM_INTERVAL:
+                self.flush()
+        elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
+            self.sent += _declared_length(self.raw_headers)
+            if not message.get("more_body", False):
+                self.count(self.status or SERVER_BROKE)
+
+    def flush(self) -> None:
+        """Count the bytes of a stream so far."""
+        self.flushed = perf_counter()
+        who = self.middleware.who(self.request)
+        self.metrics.record_bytes(who, self.where(), self.scope["method"], self.received, self.sent)
+        self.received = self.sent = 0
+
+    def count(self, status: int) -> None:
+        """Count the response, unless it has been."""
+        if self.counted:
+            return
+        self.counted = True
+        try:
+            self.metrics.record(
+                self.middleware.who(self.request),
+                self.where(),
+                self.scope["method"],
+                status,
+                seconds=perf_counter() - self.began,
+                received=self.received,
+                sent=self.sent,
+                billable=self._billable(status),
+            )
+        except Exception:  # noqa: BLE001 - a full disk under a durable counter must not take the API down
+            self.metrics.fault("record")
+
+    def _billable(self, status: int) -> bool:
+        rule = self.middleware.billable
+        if rule is None:
+            return 200 <= status < 300
+        headers = {bytes(k).decode("latin-1").lower(): bytes(v).decode("latin-1") for k, v in self.raw_headers}
+        try:
+            return bool(rule(self.request, Response(status, headers)))
+        except Exception:  # noqa: BLE001 - a rule is foreign code; what nobody decided is not billed
+            self.metrics.fault("billable")
+            return False
+
+
+class _Socket(_Watched):
+    """One WebSocket: connection seconds and bytes while it is open, one request with status 101 at its end."""
+
+    def __init__(self, middleware: UsageMiddleware, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(middleware, scope, receive, send)
+        self.status: int | None = None
+        self.consumer = UNKNOWN
+        self.endpoint = UNMATCHED
+
+    async def run(self) -> None:
+        broke = False
+        try:
+            await self.middleware.app(self.scope, self._receive, self._send)
+        except BaseException:
+            broke = True
+            raise
+        finally:
+            self.middleware.connections.close(self)
+            if self.status is None:  # never accepted
+                self.consumer, self.endpoint = self.middleware.who(self.request), self.where()
+                self.status = SERVER_BROKE if broke else 403
+            self.tick(0.0)
+            self.metrics.record(
+                self.consumer, self.endpoint, "WEBSOCKET", self.status,
+                seconds=perf_counter() - self.began, billable=self.status == 101,
+            )  # fmt: skip
+
+    async def _receive(self) -> Message:
+        message = await self.receive()
+        if message["type"] == "websocket.receive":
+            self.received += _payload(message)
+        return message
+
+    async def _send(self, message: Message) -> None:
+        await self.send(message)
+        if message["type"] == "websocket.accept":
+            self.status = 101
+            self.consumer, self.endpoint = self.middleware.who(self.request), self.where()
+            self.middleware.connections.open(self)
+        elif message["type"] == "websocket.send":
+            self.sent += _payload(message)
+        elif message["type"] == "websocket.http.response.start":
+            self.consumer, self.endpoint = self.middleware.who(self.request), self.where()
+            self.status = message["status"]
+
+    def tick(self, seconds: float) -> None:
+        """Count `seconds` more of being open, and the bytes since the last tick."""
+        if seconds:
+            self.metrics.record_connection(self.consumer, self.endpoint, seconds)
+        if self.received or self.sent:
+            received, self.received = self.received, 0
+            sent, self.sent = self.sent, 0
+            self.metrics.record_bytes(self.consumer, self.endpoint, "WEBSOCKET", received, sent)
+
+
+def _payload(message: Message) -> int:
+    data = message.get("bytes")
+    return len(data) if data is not None else len((message.get("text") or "").encode("utf-8", "replace"))
+
+
+def _declared_length(headers: Any) -> int:
+    for key, value in headers:
+        if bytes(key).lower() == b"content-length":
+            return int(value)
+    return 0

@@ -1,0 +1,43 @@
+"""Every metric name, label name and reserved label value of this package, written once.
+
+Decides spelling. Leaves what the numbers mean to the module that counts them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+REQUESTS: Final = "api_requests_total"
+DURATION: Final = "api_request_duration_seconds"
+REQUEST_BYTES: Final = "api_request_bytes_total"
+RESPONSE_BYTES: Final = "api_response_bytes_total"
+CONNECTION_SECONDS: Final = "api_connection_seconds_total"
+OVERFLOWS: Final = "rating_exporters_overflow_total"
+FAULTS: Final = "rating_exporters_faults_total"
+
+CONSUMER: Final = "consumer_id"
+ENDPOINT: Final = "endpoint"
+METHOD: Final = "method"
+STATUS: Final = "status"
+BILLABLE: Final = "billable"
+
+# Reserved label values wear angle brackets. A consumer id from outside that wears them too is answered with UNKNOWN,
+# so nobody can send himself to a bucket that another rule prices at nothing.
+ANONYMOUS: Final = "<anonymous>"  # no credential was shown
+UNKNOWN: Final = "<unknown>"  # a credential was shown that belongs to nobody we know
+UNMATCHED: Final = "<unmatched>"  # no route took the request
+MOUNTED: Final = "<mounted>"  # the prefix of a mounted application that the outer routes cannot explain
+OVERFLOW: Final = "<overflow>"  # a bound of the cardinality guard was reached
+OTHER: Final = "<other>"  # a method or status outside HTTP's own lists
+
+METHODS: Final = frozenset(
+    {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY", "WEBSOCKET", "CALL"}
+)
+
+CLIENT_CLOSED: Final = 499  # nginx's word: the client left before the response was complete
+SERVER_BROKE: Final = 500
+
+
+def reserved(value: str) -> bool:
+    """Whether a label value wears the angle brackets of this package's own words."""
+    return value.startswith("<") and value.endswith(">")
