@@ -6,15 +6,19 @@ import csv
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from rating.core.invoices import Draft
+from rating.errors import Finding
 from rating.settings import Settings
 
 console = Console(highlight=False, markup=False)
@@ -94,6 +98,53 @@ def instant(text: str | None) -> datetime | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
+_DAYS = re.compile(r"(\d{4})(?:-(?:(\d{2})(?:-(\d{2}))?|Q([1-4])))?\Z")
+
+
+def days_of(text: str | None) -> tuple[date, date] | None:
+    """`2026`, `2026-Q4`, `2026-10` or `2026-10-15` as its first day and the day after its last.
+
+    Raises:
+        typer.BadParameter: it is none of these.
+    """
+    if text is None:
+        return None
+    parts = _DAYS.match(text)
+    try:
+        if parts is None:
+            raise ValueError
+        year, month, day, quarter = (int(part) if part else 0 for part in parts.groups())
+        if day:
+            return date(year, month, day), date(year, month, day) + timedelta(days=1)
+        months = 1 if month else 3 if quarter else 12
+        first = date(year, month or (3 * quarter - 2 if quarter else 1), 1)
+        after, later = divmod(first.month - 1 + months, 12)
+        return first, date(year + after, later + 1, 1)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a period; write 2026-10, 2026-Q4, 2026 or 2026-10-15") from error
+
+
+def days_text(draft: Draft) -> str:
+    """The billing period on the customer's calendar, last day included: `2026-10-01 to 2026-10-31`."""
+    first, after = draft.days
+    return f"{first} to {after - timedelta(days=1)}"
+
+
 def now() -> datetime:
     """The clock, read once at the edge; everything below is told the time."""
     return datetime.now(UTC)
+
+
+def warn(findings: Iterable[Finding]) -> None:
+    """Findings that do not stop the command, one line each on stderr."""
+    for finding in findings:
+        stderr.print(str(finding), soft_wrap=True)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, gone when done; yields `progress(done, of)`. Shows nothing where stderr is not a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)

@@ -85,6 +85,7 @@ def draft(
         period=period,
         lines=tuple(lines),
         catalogue=catalogue,
+        zone=subscription.zone.key,
     )
 
 
@@ -128,6 +129,7 @@ def _usage_line(plan: Plan, card: RateCard, active: Period, usage: MeteredUsage)
         amount=round_amount(amount, plan.currency, plan.rounding),
         meter=card.meter.name,
         unit=card.meter.unit,
+        digits=card.meter.digits,
         quantity=quantity,
         included=card.included,
         portions=card.price.portions(overage),

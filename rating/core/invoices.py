@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 from rating.core.money import Currency, Money, total
 from rating.core.periods import Period
@@ -35,6 +36,8 @@ class LineItem:
     amount: Money
     meter: str = ""
     unit: str = ""
+    digits: int = 0
+    """The meter's resolution when this was rated: windows hold whole multiples of `10**-digits` units."""
     quantity: Fraction = Fraction(0)
     included: Fraction = Fraction(0)
     portions: tuple[Portion, ...] = ()
@@ -61,11 +64,19 @@ class Draft:
     lines: tuple[LineItem, ...]
     catalogue: str
     """Digest of the catalogue it was rated under."""
+    zone: str = "UTC"
+    """The time zone whose midnights bound the period."""
 
     @property
     def key(self) -> str:
         """What this invoice is about: one subscription, one billing period."""
         return f"{self.subscription}/{self.period.start.isoformat()}"
+
+    @property
+    def days(self) -> tuple[date, date]:
+        """First day and the day after the last, on the customer's calendar."""
+        zone = ZoneInfo(self.zone)
+        return self.period.start.astimezone(zone).date(), self.period.end.astimezone(zone).date()
 
     @property
     def total(self) -> Money:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from itertools import groupby
 
 from rating.core.billing import Due, due, gap
@@ -40,14 +40,15 @@ def bill(
     contracts: Contracts,
     *,
     now: datetime,
-    period: Period | None = None,
+    starting: tuple[date, date] | None = None,
     consumer: str | None = None,
     dry_run: bool = False,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Billed:
     """Issue every invoice that is due at `now`.
 
-    `period` limits it to billing periods that start inside it, `consumer` to one consumer. An invoice whose usage has
+    `starting` limits it to billing periods whose first local day lies in that half-open range of days, `consumer` to
+    one consumer. An invoice whose usage has
     a window missing or held is postponed, never issued short.
 
     Raises:
@@ -57,7 +58,8 @@ def bill(
     wanted = [
         item
         for item in due(contracts.subscriptions, contracts.plan, _issued(book), now)
-        if (period is None or period.contains(item.period.start)) and consumer in (None, item.subscription.consumer)
+        if (starting is None or starting[0] <= _first_day(item) < starting[1])
+        and consumer in (None, item.subscription.consumer)
     ]
     usage = _UsageReader(book)
     drafts: list[Draft] = []
@@ -76,6 +78,10 @@ def bill(
         drafts.extend(batch)
         progress(min(start + BATCH, len(wanted)), len(wanted))
     return Billed(tuple(issued), tuple(drafts), tuple(postponed))
+
+
+def _first_day(item: Due) -> date:
+    return item.period.start.astimezone(item.subscription.zone).date()
 
 
 def _issued(book: Book) -> frozenset[str]:

@@ -1,0 +1,94 @@
+"""`rating bill`: issue the invoices that are due."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rating.bootstrap import load_catalogue, open_book
+from rating.cli.frame import (
+    DONE,
+    FORMAT,
+    LOOK,
+    Format,
+    days_of,
+    days_text,
+    now,
+    progress_bar,
+    settings_of,
+    show,
+    stderr,
+    warn,
+)
+from rating.core.invoices import Draft
+from rating.jobs.bill import Billed, bill
+from rating.jobs.contracts import gather, keep
+
+COLUMNS = ("invoice", "customer", "consumer", "plan", "period", "lines", "total", "currency")
+
+
+def add(app: typer.Typer) -> None:
+    app.command("bill")(command)
+
+
+def command(
+    context: typer.Context,
+    period: Annotated[
+        str | None, typer.Option(help="Only billing periods that start in 2026-10, 2026-Q4 or 2026, or on 2026-10-15.")
+    ] = None,
+    consumer: Annotated[str | None, typer.Option(help="Only this consumer.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Rate and show, issue nothing.")] = False,
+    format: Format = FORMAT,
+) -> None:
+    """Issue every invoice whose billing period has ended, each once.
+
+    An invoice is issued only when every usage window of its period is closed: one that waits is listed with the
+    windows it waits for, and the exit code is 3.
+    """
+    settings, moment = settings_of(context), now()
+    catalogue, span = load_catalogue(settings), days_of(period)
+    with open_book(settings) as book:
+        if not dry_run:
+            keep(book, catalogue, now=moment)
+        contracts = gather(book, catalogue, now=moment)
+        warn(contracts.findings)
+        with progress_bar("rating invoices") as progress:
+            billed = bill(
+                book, contracts, now=moment, starting=span, consumer=consumer, dry_run=dry_run, progress=progress
+            )
+    _print(billed, dry_run, format)
+    raise typer.Exit(LOOK if billed.postponed else DONE)
+
+
+def _print(billed: Billed, dry_run: bool, format: Format) -> None:
+    if dry_run:
+        rows = [_row("(dry run)", draft) for draft in billed.drafts]
+    else:
+        rows = [_row(invoice.number, invoice.draft) for invoice in billed.issued]
+    if rows or format is not Format.TABLE:
+        show(rows, COLUMNS, format)
+    elif not billed.postponed:
+        stderr.print("no invoice is due")
+    for item in billed.postponed:
+        subscription, where = item.due.subscription.key, f"{item.due.period}"
+        stderr.print(f"waiting: {subscription}, {where}: {'; '.join(item.reasons)}", soft_wrap=True)
+    if billed.postponed:
+        stderr.print(
+            f"{len(billed.postponed)} invoices wait for their usage; run `rating collect`, then "
+            "`rating windows list --held` for what only a person can settle",
+            soft_wrap=True,
+        )
+
+
+def _row(number: str, draft: Draft) -> dict[str, object]:
+    return {
+        "invoice": number,
+        "customer": draft.customer,
+        "consumer": draft.consumer,
+        "plan": draft.plan,
+        "period": days_text(draft),
+        "lines": len(draft.lines),
+        "total": draft.total.digits,
+        "currency": draft.currency.code,
+    }

@@ -1,0 +1,143 @@
+"""`rating explain`: amount <- arithmetic <- windows <- evidence, short enough to send, long enough to defend."""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from rating.bootstrap import open_book
+from rating.cli.frame import DONE, LOOK, WRONG_INPUT, Format, console, days_text, settings_of, show, stderr
+from rating.cli.invoices import found
+from rating.core.invoices import Invoice, LineItem
+from rating.core.money import decimal_text
+from rating.core.periods import stamp
+from rating.core.windows import Completeness
+from rating.jobs.explain import Explained, explain
+from rating.ports import ClosingHead
+
+
+def add(app: typer.Typer) -> None:
+    app.command("explain")(command)
+
+
+def command(
+    context: typer.Context,
+    line: Annotated[
+        str, typer.Argument(metavar="INVOICE[/LINE]", help="INV-000042 for all lines, INV-000042/2 for one.")
+    ],
+    windows: Annotated[bool, typer.Option("--windows", help="List every usage window, not only days.")] = False,
+    queries: Annotated[
+        bool, typer.Option("--queries", help="Print the queries behind one window of each line.")
+    ] = False,
+) -> None:
+    """Explain an invoice down to the counter samples it stands on.
+
+    The exit code is 3 when the windows in the book no longer sum to what the line says.
+    """
+    number, _, position = line.partition("/")
+    with open_book(settings_of(context)) as book:
+        invoice = found(book, number)
+        count = len(invoice.draft.lines)
+        if position and (not position.isdecimal() or not 1 <= int(position) <= count):
+            stderr.print(f"invoice {number} has lines 1 to {count}, not {position!r}")
+            raise typer.Exit(WRONG_INPUT)
+        explained = explain(book, invoice, [int(position)] if position else None)
+    _head(invoice)
+    for item in explained:
+        _line(invoice, item, windows, queries)
+    raise typer.Exit(DONE if all(item.agrees for item in explained) else LOOK)
+
+
+def _head(invoice: Invoice) -> None:
+    draft = invoice.draft
+    console.print(f"Invoice {invoice.number} to {draft.customer}, {days_text(draft)}, total {draft.total}")
+    console.print(
+        f"Rated under catalogue {draft.catalogue[:12]}, plan {draft.plan}; content hash {invoice.content_hash[:12]}"
+    )
+
+
+def _line(invoice: Invoice, item: Explained, windows: bool, queries: bool) -> None:
+    line = item.line
+    console.print(f"\nLine {item.position}: {line.title}: {line.amount}")
+    _arithmetic(line)
+    if not line.meter:
+        return
+    _windows(invoice, item, windows)
+    _evidence(item.heads)
+    if queries and item.heads:
+        _queries(item.heads[0])
+
+
+def _arithmetic(line: LineItem) -> None:
+    if line.meter:
+        overage = max(line.quantity - line.included, line.quantity * 0)
+        console.print(
+            f"  {decimal_text(line.quantity)} {line.unit} counted"
+            + (f", {decimal_text(line.included)} included, {decimal_text(overage)} beyond it" if line.included else "")
+        )
+        rows: list[dict[str, Any]] = [
+            {
+                "step": portion.what,
+                "quantity": decimal_text(portion.quantity),
+                "unit price": "" if portion.unit_price is None else decimal_text(portion.unit_price),
+                "amount": decimal_text(portion.amount),
+            }
+            for portion in line.portions
+        ]
+        if rows:
+            show(rows, ("step", "quantity", "unit price", "amount"), Format.TABLE)
+    console.print(f"  exact amount {decimal_text(line.exact)}, rounded once to {line.amount}")
+
+
+def _windows(invoice: Invoice, item: Explained, every: bool) -> None:
+    line = item.line
+    verdict = "they sum to the quantity above" if item.agrees else "THEY NO LONGER SUM TO THE QUANTITY ABOVE"
+    console.print(f"  {line.windows} windows of meter {line.meter}, {line.degraded} of them degraded; {verdict}")
+    console.print(f"  digest of the windows {line.usage_digest[:16]}")
+    scale = 10**line.digits
+    if every:
+        rows = [
+            {
+                "start": stamp(row.window.start),
+                "end": stamp(row.window.end),
+                "dimensions": ", ".join(row.usage.dimensions),
+                "quantity": decimal_text(Fraction(row.usage.quantity, scale)),
+                "completeness": row.completeness.value,
+            }
+            for row in item.rows
+        ]
+        show(rows, ("start", "end", "dimensions", "quantity", "completeness"), Format.TABLE)
+    else:
+        rows = [
+            {"day": str(day), "windows": count, "quantity": decimal_text(Fraction(quantity, scale))}
+            for day, count, quantity in item.by_day(ZoneInfo(invoice.draft.zone))
+        ]
+        show(rows, ("day", "windows", "quantity"), Format.TABLE)
+
+
+def _evidence(heads: tuple[ClosingHead, ...]) -> None:
+    states = Counter(head.completeness for head in heads)
+    total = {
+        name: sum(getattr(head.evidence, name) for head in heads)
+        for name in ("resets", "births", "baselines", "samples", "scrapes_seen", "scrapes_expected")
+    }
+    console.print(
+        f"  evidence: {states[Completeness.COMPLETE]} complete, {states[Completeness.DEGRADED]} degraded; "
+        f"{total['scrapes_seen']} of {total['scrapes_expected']} scrapes; {total['resets']} counter resets and "
+        f"{total['births']} births counted from zero, {total['baselines']} taken as baseline; "
+        f"{total['samples']} samples read one by one",
+        soft_wrap=True,
+    )
+    for head in heads:
+        for note in (*head.evidence.warnings, *head.evidence.notes):
+            console.print(f"    {stamp(head.window.start)}: {note}", soft_wrap=True)
+
+
+def _queries(head: ClosingHead) -> None:
+    console.print(f"  queries of window {head.window}, digest of its readings {head.evidence.digest[:16]}")
+    for query in head.evidence.queries:
+        console.print(f"    at {query.at}: {query.text} ({query.series} series)", soft_wrap=True)

@@ -1,0 +1,156 @@
+"""`rating invoices`: list, show and export what was issued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from rating.bootstrap import open_book
+from rating.cli.frame import FORMAT, Format, console, days_of, days_text, settings_of, show
+from rating.core.invoices import Invoice, LineItem
+from rating.core.money import decimal_text
+from rating.core.periods import stamp
+from rating.errors import BookError
+from rating.ports import Book
+from rating.settings import Settings
+
+LIST = ("invoice", "issued", "customer", "consumer", "plan", "period", "total", "currency")
+LINES = ("invoice", "line", "kind", "charge", "title", "quantity", "unit", "included", "exact", "amount", "currency")
+
+
+def add(app: typer.Typer) -> None:
+    group = typer.Typer(help="List, show and export issued invoices.", invoke_without_command=True)
+    group.callback()(default)
+    group.command("list")(list_invoices)
+    group.command("show")(show_invoice)
+    group.command("export")(export)
+    app.add_typer(group, name="invoices")
+
+
+PERIOD = typer.Option(None, help="Only billing periods that start in 2026-10, 2026-Q4 or 2026, or on 2026-10-15.")
+CONSUMER = typer.Option(None, help="Only this consumer.")
+
+
+def default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_invoices(context, None, None, Format.TABLE)
+
+
+def list_invoices(
+    context: typer.Context,
+    period: str | None = PERIOD,
+    consumer: str | None = CONSUMER,
+    format: Format = FORMAT,
+) -> None:
+    """List issued invoices in order of number."""
+    with open_book(settings_of(context)) as book:
+        rows = [_head(invoice) for invoice in selected(book, period, consumer)]
+    show(rows, LIST, format)
+
+
+def show_invoice(
+    context: typer.Context,
+    number: Annotated[str, typer.Argument(help="The invoice's number, INV-000042.")],
+    format: Format = FORMAT,
+) -> None:
+    """Show one invoice with its lines."""
+    settings = settings_of(context)
+    with open_book(settings) as book:
+        invoice = found(book, number)
+    if format is Format.TABLE:
+        _paper(invoice, settings)
+    else:
+        show([_line(invoice, position, line) for position, line in enumerate(invoice.draft.lines, 1)], LINES, format)
+
+
+def export(
+    context: typer.Context,
+    period: str | None = PERIOD,
+    consumer: str | None = CONSUMER,
+    format: Annotated[Format, typer.Option("--format", "-f", help="csv or json.")] = Format.CSV,
+) -> None:
+    """Print every line of the issued invoices, one row each, safe to open in a spreadsheet."""
+    with open_book(settings_of(context)) as book:
+        invoices = selected(book, period, consumer)
+    show([row for invoice in invoices for row in _rows(invoice)], LINES, format)
+
+
+def selected(book: Book, period: str | None, consumer: str | None) -> list[Invoice]:
+    days = days_of(period)
+    return [
+        invoice
+        for invoice in book.invoices(consumer=consumer)
+        if days is None or days[0] <= invoice.draft.days[0] < days[1]
+    ]
+
+
+def found(book: Book, number: str) -> Invoice:
+    """The invoice of that number.
+
+    Raises:
+        BookError: there is none.
+    """
+    invoice = book.invoice(number)
+    if invoice is None:
+        raise BookError(f"the book holds no invoice {number}; `rating invoices list` shows those it holds")
+    return invoice
+
+
+def _head(invoice: Invoice) -> dict[str, Any]:
+    draft = invoice.draft
+    return {
+        "invoice": invoice.number,
+        "issued": stamp(invoice.issued_at.replace(microsecond=0)),
+        "customer": draft.customer,
+        "consumer": draft.consumer,
+        "plan": draft.plan,
+        "period": days_text(draft),
+        "total": draft.total.digits,
+        "currency": draft.currency.code,
+    }
+
+
+def _rows(invoice: Invoice) -> Iterator[dict[str, Any]]:
+    for position, line in enumerate(invoice.draft.lines, 1):
+        yield _line(invoice, position, line)
+
+
+def _line(invoice: Invoice, position: int, line: LineItem) -> dict[str, Any]:
+    metered = bool(line.meter)
+    return {
+        "invoice": invoice.number,
+        "line": position,
+        "kind": line.kind.value,
+        "charge": line.card or "fee",
+        "title": line.title,
+        "quantity": decimal_text(line.quantity) if metered else None,
+        "unit": line.unit or None,
+        "included": decimal_text(line.included) if metered else None,
+        "exact": decimal_text(line.exact),
+        "amount": line.amount.digits,
+        "currency": line.amount.currency.code,
+    }
+
+
+def _paper(invoice: Invoice, settings: Settings) -> None:
+    draft = invoice.draft
+    seller = f"{settings.seller}: invoice" if settings.seller else "Invoice"
+    console.print(f"{seller} {invoice.number}, issued {stamp(invoice.issued_at.replace(microsecond=0))}")
+    served = "" if draft.customer == draft.consumer else f", for consumer {draft.consumer}"
+    console.print(f"To {draft.customer}{served}")
+    console.print(f"{draft.plan_title}, {days_text(draft)}")
+    rows = [
+        {
+            "line": position,
+            "title": line.title,
+            "quantity": f"{decimal_text(line.quantity)} {line.unit}" if line.meter else None,
+            "included": decimal_text(line.included) if line.included else None,
+            "amount": line.amount.digits,
+        }
+        for position, line in enumerate(draft.lines, 1)
+    ]
+    rows.append({"line": None, "title": "Total", "quantity": None, "included": None, "amount": str(invoice.total)})
+    show(rows, ("line", "title", "quantity", "included", "amount"), Format.TABLE)
+    console.print(f"Each line can be explained: rating explain {invoice.number}/1")

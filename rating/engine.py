@@ -1,0 +1,112 @@
+"""The engine at work: the steps of one tick, in order, and what the metrics see of them.
+
+collect, then accrue, then bill: an invoice may need the window that was closed a second ago. Each step reads the
+catalogue as it is on disk now; a catalogue that does not compile leaves the last good one in force and is reported.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from rating.bootstrap import load_catalogue, open_source, read_sources
+from rating.core.catalogue import Catalogue
+from rating.jobs import accrue, bill, collect, contracts
+from rating.jobs.contracts import Contracts
+from rating.ports import Book
+from rating.scheduler import Scheduler
+from rating.settings import Settings
+from rating.web.metrics import EngineMetrics
+
+log = logging.getLogger("rating.engine")
+
+JOBS = ("catalogue", "collect", "accrue", "bill")
+
+
+class Engine:
+    """Holds what lasts from tick to tick: the catalogue, the source, the metrics."""
+
+    def __init__(self, settings: Settings, book: Book, metrics: EngineMetrics) -> None:
+        """Raises SpecError when the catalogue does not compile: an engine never starts on a broken one."""
+        self._settings = settings
+        self._book = book
+        self._metrics = metrics
+        self._sources = read_sources(settings.catalog)
+        self._catalogue = load_catalogue(settings)
+        self._source = open_source(settings)
+        self._warned: set[str] = set()
+        metrics.expect(self._catalogue.meters, JOBS)
+
+    def scheduler(self, clock: Callable[[], datetime]) -> Scheduler:
+        steps = [(job, getattr(self, job)) for job in JOBS]
+        every = timedelta(seconds=self._settings.tick_seconds)
+        return Scheduler(self._book, steps, self._metrics, every=every, clock=clock)
+
+    def catalogue(self, now: datetime, stopping: Callable[[], bool]) -> None:
+        """Take over an edited catalogue and keep it in the book."""
+        sources = read_sources(self._settings.catalog)
+        if sources != self._sources:
+            self._catalogue = load_catalogue(self._settings)
+            self._sources = sources
+            self._metrics.expect(self._catalogue.meters, JOBS)
+            log.info("catalogue %s taken over", self._catalogue.digest[:12])
+        if contracts.keep(self._book, self._catalogue, now=now):
+            log.info("catalogue %s kept in the book", self._catalogue.digest[:12])
+
+    def collect(self, now: datetime, stopping: Callable[[], bool]) -> None:
+        """Close every window that is due, oldest first."""
+        held = contracts.gather(self._book, self._catalogue, now=now)
+        try:
+            collect.collect(
+                self._book,
+                self._source,
+                tuple(self._catalogue.meters.values()),
+                since=since(held, now),
+                now=now,
+                stopping=stopping,
+                closed=lambda closing: self._metrics.window_closed(closing.meter, closing.completeness.value),
+            )
+        finally:
+            self._show_windows(held, now)
+
+    def accrue(self, now: datetime, stopping: Callable[[], bool]) -> None:
+        """Show usage and money to date."""
+        accrued = accrue.accrue(self._book, self._contracts(now), now=now)
+        accrue.show(self._book, accrued)
+        self._metrics.accruals.show(accrued)
+
+    def bill(self, now: datetime, stopping: Callable[[], bool]) -> None:
+        """Issue the invoices that are due and whole."""
+        billed = bill.bill(self._book, self._contracts(now), now=now)
+        self._metrics.issued(billed.issued)
+        for invoice in billed.issued:
+            log.info("issued %s to %s: %s", invoice.number, invoice.draft.customer, invoice.total)
+        for postponed in billed.postponed:
+            self._once(f"invoice of {postponed.due.key} waits: {'; '.join(postponed.reasons)}")
+
+    def _contracts(self, now: datetime) -> Contracts:
+        gathered = contracts.gather(self._book, self._catalogue, now=now)
+        for finding in gathered.findings:
+            self._once(str(finding))
+        return gathered
+
+    def _show_windows(self, gathered: Contracts, now: datetime) -> None:
+        meters: Catalogue = self._catalogue
+        self._metrics.held(meters.meters, self._book.held())
+        for meter in meters.meters.values():
+            self._metrics.lag(
+                meter.name, collect.lag(self._book, meter, since=since(gathered, now), now=now).total_seconds()
+            )
+
+    def _once(self, sentence: str) -> None:
+        """Say a lasting condition once, not every tick."""
+        if sentence not in self._warned:
+            self._warned.add(sentence)
+            log.warning("%s", sentence)
+
+
+def since(gathered: Contracts, now: datetime) -> datetime:
+    """When metering begins: the first subscription's start, or this month's where there is none."""
+    starts = [subscription.start for subscription in gathered.subscriptions]
+    return min(starts, default=now.replace(day=1, hour=0, minute=0, second=0, microsecond=0))

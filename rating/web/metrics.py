@@ -1,0 +1,155 @@
+"""The engine's /metrics: usage and money to date for rules and boards, and how the engine itself is doing.
+
+Floats for eyes and alerts; invoices never read them. Names and labels are `core.vocabulary`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from rating.core import vocabulary as names
+from rating.core.invoices import Invoice
+from rating.jobs.accrue import Accrued, AccruedPlan
+from rating.ports import HeldEntry
+
+
+class EngineMetrics:
+    """One registry, fed by the scheduler's steps."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.accruals = AccrualCollector()
+        self.registry.register(self.accruals)
+        self._closed = _counter(self.registry, names.WINDOWS_CLOSED, "Windows closed.", ["meter", "completeness"])
+        self._held = Gauge(names.WINDOWS_HELD, "Windows held and unresolved.", ["meter"], registry=self.registry)
+        self._lag = Gauge(
+            names.COLLECT_LAG, "How long the oldest due window has been waiting.", ["meter"], registry=self.registry
+        )
+        self._success = Gauge(
+            names.JOB_LAST_SUCCESS, "When the job last finished well.", ["job"], registry=self.registry
+        )
+        self._errors = _counter(self.registry, names.JOB_ERRORS, "Times the job stopped with an error.", ["job"])
+        self._seconds = Histogram(
+            names.JOB_SECONDS,
+            "How long one run of the job takes.",
+            ["job"],
+            registry=self.registry,
+            buckets=(0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 1800),
+        )
+        self._issued = _counter(self.registry, names.INVOICES_ISSUED, "Invoices issued.", ["plan"])
+        self._invoiced = _counter(self.registry, names.INVOICED_AMOUNT, "Amount invoiced.", ["plan", "currency"])
+
+    def expect(self, meters: Iterable[str], jobs: Iterable[str]) -> None:
+        """Show every series from zero, so that the first event is an increase and silence is visible."""
+        for meter in meters:
+            self._held.labels(meter)
+            self._lag.labels(meter)
+            for completeness in ("complete", "degraded"):
+                self._closed.labels(meter, completeness)
+        for job in jobs:
+            self._errors.labels(job)
+
+    def window_closed(self, meter: str, completeness: str) -> None:
+        self._closed.labels(meter, completeness).inc()
+
+    def held(self, meters: Iterable[str], entries: Iterable[HeldEntry]) -> None:
+        count = dict.fromkeys(meters, 0)
+        for entry in entries:
+            count[entry.held.meter] = count.get(entry.held.meter, 0) + 1
+        for meter, windows in count.items():
+            self._held.labels(meter).set(windows)
+
+    def lag(self, meter: str, seconds: float) -> None:
+        self._lag.labels(meter).set(seconds)
+
+    def job_done(self, job: str, at: datetime, seconds: float) -> None:
+        self._success.labels(job).set(at.timestamp())
+        self._seconds.labels(job).observe(seconds)
+
+    def job_failed(self, job: str) -> None:
+        self._errors.labels(job).inc()
+
+    def issued(self, invoices: Iterable[Invoice]) -> None:
+        for invoice in invoices:
+            draft = invoice.draft
+            self._issued.labels(draft.plan).inc()
+            amount = float(draft.total.exact)
+            if amount > 0:
+                self._invoiced.labels(draft.plan, draft.currency.code).inc(amount)
+
+
+def _counter(registry: CollectorRegistry, name: str, what: str, labels: list[str]) -> Counter:
+    return Counter(name.removesuffix("_total"), what, labels, registry=registry)
+
+
+class AccrualCollector(Collector):
+    """Renders the accruals last shown to it; nothing before the first."""
+
+    def __init__(self) -> None:
+        self._accrued: Accrued | None = None
+
+    def show(self, accrued: Accrued) -> None:
+        self._accrued = accrued
+
+    def collect(self) -> Iterator[Metric]:
+        accrued = self._accrued
+        if accrued is None:
+            return
+        who = ["consumer", "customer", "plan"]
+        usage = GaugeMetricFamily(names.USAGE_UNITS, "Usage to date in the open period.", labels=[*who, "meter"])
+        allowance = GaugeMetricFamily(names.ALLOWANCE_UNITS, "Allowance of the open period.", labels=[*who, "meter"])
+        amount = GaugeMetricFamily(
+            names.ACCRUED_AMOUNT, "Accrued in the open period, fee included.", labels=[*who, "currency"]
+        )
+        start = GaugeMetricFamily(names.PERIOD_START, "When the open period began.", labels=who)
+        end = GaugeMetricFamily(names.PERIOD_END, "When the open period ends.", labels=who)
+        info = GaugeMetricFamily(names.SUBSCRIPTION_INFO, "1 per open subscription.", labels=[*who, "upsell_plan"])
+        # One consumer may hold two subscriptions of one plan over time, never at once: label sets are unique, except
+        # where two cards price one meter; their usage is the same and their allowances add up.
+        for group in accrued.plans:
+            bounds = group.period.start.timestamp(), group.period.end.timestamp()
+            upsell = group.plan.upsell.plan if group.plan.upsell else ""
+            used, allowed, owed = _columns(group)
+            for index, subscription in enumerate(group.subscriptions):
+                labels = [subscription.consumer, subscription.payer, group.plan.key]
+                for meter, values in used.items():
+                    usage.add_metric([*labels, meter], values[index])
+                for meter, allowance_units in allowed.items():
+                    if allowance_units:
+                        allowance.add_metric([*labels, meter], allowance_units)
+                amount.add_metric([*labels, group.plan.currency.code], owed[index])
+                start.add_metric(labels, bounds[0])
+                end.add_metric(labels, bounds[1])
+                info.add_metric([*labels, upsell], 1.0)
+        yield from (usage, allowance, amount, start, end, info)
+        through = GaugeMetricFamily(names.ACCRUED_THROUGH, "End of the last closed window.", labels=["meter"])
+        for meter, instant in accrued.through.items():
+            through.add_metric([meter], instant.timestamp())
+        unbilled = GaugeMetricFamily(
+            names.UNBILLED_USAGE, "Usage this month of consumers nobody subscribed.", labels=["meter"]
+        )
+        for meter, units in accrued.unbilled.items():
+            unbilled.add_metric([meter], float(units))
+        yield from (through, unbilled)
+
+
+def _columns(group: AccruedPlan) -> tuple[dict[str, list[float]], dict[str, float], list[float]]:
+    """Usage per meter, allowance per meter and the whole amount, as floats, one per subscription."""
+    used: dict[str, list[float]] = {}
+    allowed: dict[str, float] = {}
+    owed = [float(group.fee)] * len(group.subscriptions)
+    for entry in group.cards:
+        meter = entry.card.meter.name
+        used[meter] = [unit / entry.rated.quantity.denominator for unit in entry.rated.quantity.units.tolist()]
+        allowed[meter] = allowed.get(meter, 0.0) + float(entry.card.included)
+        denominator = entry.rated.amount.denominator
+        for index, unit in enumerate(entry.rated.amount.units.tolist()):
+            owed[index] += unit / denominator
+    return used, allowed, owed
