@@ -5,25 +5,30 @@ Public names only; nothing happens on import.
 
 from .asgi import UsageMiddleware
 from .billable import Response, by_header, by_status
+from .calls import Call, counted
 from .consumers import Request, first_of, from_header, from_jwt_claim, from_state
 from .exposition import metrics_app
 from .guard import Guard
 from .routes import endpoints_of
 from .usage import UsageMetrics
 from .vocabulary import ANONYMOUS, OVERFLOW, UNKNOWN, UNMATCHED
+from .wsgi import UsageMiddlewareWSGI
 
 __all__ = [
     "ANONYMOUS",
     "OVERFLOW",
     "UNKNOWN",
     "UNMATCHED",
+    "Call",
     "Guard",
     "Request",
     "Response",
     "UsageMetrics",
     "UsageMiddleware",
+    "UsageMiddlewareWSGI",
     "by_header",
     "by_status",
+    "counted",
     "endpoints_of",
     "first_of",
     "from_header",

@@ -201,6 +201,6 @@ class _Series:
 
 def _method_and_template(endpoint: str) -> tuple[str, str]:
     method, gap, template = endpoint.partition(" ")
-    if not gap or not template.startswith("/") or method not in METHODS:
+    if not gap or not template or method not in METHODS:
         raise ValueError(f'endpoint {endpoint!r} is not "METHOD /template"; write for example "GET /search/{{term}}"')
     return method, template
