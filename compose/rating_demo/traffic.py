@@ -1,107 +1,63 @@
-"""Real HTTP calls in bursts, by every customer, until told to stop. Knows the API's routes, not its counters.
-
-`python -m rating_demo.traffic --url http://localhost:8000` keeps going; the demonstration runs it on threads. What was
-answered is tallied per customer, so that anyone can hold the counters against it.
-"""
+"""Calls over time: when each increment of a counter happens and by how much. Knows nothing of processes or scrapes."""
 
 from __future__ import annotations
 
-import argparse
-import random
-from collections import Counter
-from threading import Event, Lock, Thread
-from typing import Self
+from datetime import datetime, timedelta
+from typing import Any
 
-import requests
+import numpy as np
+from numpy.typing import NDArray
 
-from rating_demo.api import KEYS
+from rating.core.periods import milliseconds
+from rating_demo.faults import Shape, Traffic
 
-_KEY_OF = {consumer: key for key, consumer in KEYS.items()}
+_HOUR = 3_600_000
+_SPELL = 300_000
+_BUSY_SPELLS = 0.05
+_BUSY_SHARE = 0.9
 
-
-class Traffic:
-    """Background bursts by all customers, and `burst` for exactly as many calls as one asks for."""
-
-    def __init__(self, url: str, *, seed: int = 7, pause: float = 0.4) -> None:
-        self.url, self._seed, self._pause = url.rstrip("/"), seed, pause
-        self._stop, self._lock = Event(), Lock()
-        self.answered: Counter[tuple[str, int]] = Counter()
-        """Answers by (consumer, status)."""
-        self._threads = [
-            Thread(target=self._wander, args=(name,), daemon=True, name=f"calls {name}") for name in KEYS.values()
-        ]
-
-    def burst(self, consumer: str, calls: int, *, threads: int = 2) -> int:
-        """Make `calls` searches as `consumer`; returns how many were answered with success."""
-        shares = [calls // threads + (number < calls % threads) for number in range(threads)]
-        succeeded: list[int] = []
-
-        def share(count: int) -> None:
-            with requests.Session() as session:
-                succeeded.append(sum(self._call(session, consumer, "GET", "/v1/search?q=burst") for _ in range(count)))
-
-        workers = [Thread(target=share, args=(count,), daemon=True) for count in shares]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        return sum(succeeded)
-
-    def _wander(self, consumer: str) -> None:
-        chance = random.Random(f"{self._seed}/{consumer}")
-        with requests.Session() as session:
-            while not self._stop.wait(chance.uniform(0.2, 2) * self._pause):
-                for _ in range(chance.randint(1, 6)):
-                    if self._stop.is_set():
-                        return
-                    self._call(session, consumer, *self._choose(chance))
-
-    @staticmethod
-    def _choose(chance: random.Random) -> tuple[str, str]:
-        match chance.randint(1, 20):
-            case 1:
-                return "GET", f"/v1/items/{chance.randint(1000, 2000)}"
-            case 2:
-                return "GET", "/v1/search?q=fail"
-            case 3:
-                return "GET", "/v1/stream?parts=2"
-            case 4 | 5 | 6:
-                return "POST", f"/v1/answers?q={'x' * chance.randint(1, 40)}"
-            case 7 | 8 | 9 | 10:
-                return "GET", f"/v1/items/{chance.randint(0, 999)}"
-            case _:
-                return "GET", f"/v1/search?q=word{chance.randint(0, 99)}"
-
-    def _call(self, session: requests.Session, consumer: str, method: str, path: str) -> bool:
-        try:
-            answer = session.request(method, self.url + path, headers={"x-api-key": _KEY_OF[consumer]}, timeout=10)
-        except requests.RequestException:
-            return False
-        with self._lock:
-            self.answered[consumer, answer.status_code] += 1
-        return answer.ok
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(5)
-
-    def wait(self) -> None:
-        """Until stopped."""
-        self._stop.wait()
+Integers = NDArray[np.int64]
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--url", default="http://localhost:8000")
-    with Traffic(options.parse_args().url) as traffic:
-        traffic.wait()
+def length(span: timedelta) -> int:
+    """Whole milliseconds."""
+    return span // timedelta(milliseconds=1)
 
 
-if __name__ == "__main__":
-    main()
+def calls(
+    rng: np.random.Generator, traffic: Traffic, share: float, start: datetime, end: datetime, tick: int
+) -> tuple[Integers, Integers]:
+    """Moments (milliseconds since the epoch, rising) and amounts of the increments that `share` of the traffic makes.
+
+    All calls within one `tick` (milliseconds) happen at one random moment of it.
+    """
+    first, last = milliseconds(start), milliseconds(end)
+    begins = first + length(traffic.begins)
+    ends = last if traffic.ends is None else min(last, first + length(traffic.ends))
+    ticks = np.arange(first, last, tick, dtype=np.int64)
+    rate = _shape(rng, traffic.shape, ticks) * _growth(traffic.growth, len(ticks))
+    counts = rng.poisson(rate * (traffic.per_hour * share * tick / _HOUR))
+    busy = np.flatnonzero(counts)
+    moments = ticks[busy] + rng.integers(0, tick, len(busy))
+    low, high = traffic.amount
+    amounts = rng.integers(counts[busy] * low, counts[busy] * high + 1)
+    inside = (moments >= begins) & (moments < ends)
+    return moments[inside], amounts[inside]
+
+
+def _shape(rng: np.random.Generator, shape: Shape, ticks: Integers) -> NDArray[Any]:
+    """Relative rate per tick, about 1 on average."""
+    if shape is Shape.STEADY:
+        return np.ones(len(ticks))
+    if shape is Shape.BURSTY:
+        spell = (ticks - ticks[0]) // _SPELL
+        busy = rng.random(int(spell[-1]) + 1) < _BUSY_SPELLS
+        return np.where(busy, _BUSY_SHARE / _BUSY_SPELLS, (1 - _BUSY_SHARE) / (1 - _BUSY_SPELLS))[spell]
+    hour = ticks / _HOUR % 24
+    # 1970-01-01 was a Thursday: two and three days later is the weekend.
+    weekend = np.isin(ticks // (24 * _HOUR) % 7, (2, 3))
+    return (1 + 0.7 * np.cos((hour - 14) / 24 * 2 * np.pi)) * np.where(weekend, 0.4, 1.24)
+
+
+def _growth(growth: float, ticks: int) -> NDArray[Any]:
+    return np.linspace(2 / (1 + growth), 2 * growth / (1 + growth), ticks)
