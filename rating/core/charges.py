@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rating.core.allowances import beyond
 from rating.core.column import Column
 from rating.core.ratecards import RateCard
 
@@ -21,9 +22,6 @@ class Rated:
 
 def rate(card: RateCard, quantity: Column) -> Rated:
     """What these quantities (whole units of the card's meter, one per subscription and period) cost on this card."""
-    included = Column(
-        quantity.units * 0 + card.included.numerator, card.included.denominator, abs(card.included.numerator)
-    )
-    zero = Column(quantity.units * 0, 1, 0)
-    overage = quantity.minus(included).maximum(zero)
+    # Allowance before price: customers are promised free units, not cheaper ones.
+    overage = beyond(quantity, card.included)
     return Rated(quantity, overage, card.price.amounts(overage))

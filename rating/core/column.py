@@ -55,7 +55,9 @@ class Column:
         """Exact numbers of any denominators, brought over their least common one."""
         fractions = [Fraction(number) for number in numbers]
         denominator = math.lcm(1, *(number.denominator for number in fractions))
-        return cls.of_units([number.numerator * (denominator // number.denominator) for number in fractions], denominator)
+        return cls.of_units(
+            [number.numerator * (denominator // number.denominator) for number in fractions], denominator
+        )
 
     @classmethod
     def full(cls, length: int, number: Fraction | int) -> Column:
@@ -151,7 +153,9 @@ class Column:
         """This column where the mask holds, `otherwise` elsewhere."""
         return self._with(otherwise, lambda a, b: np.where(mask, a, b), max)
 
-    def piecewise(self, thresholds: Sequence[int], intercepts: Sequence[Fraction], slopes: Sequence[Fraction]) -> Column:
+    def piecewise(
+        self, thresholds: Sequence[int], intercepts: Sequence[Fraction], slopes: Sequence[Fraction]
+    ) -> Column:
         """Straight lines between thresholds: `intercepts[k] + slopes[k] * x`, k the number of thresholds below x.
 
         `thresholds` are in this column's units and never fall; there is one line more than thresholds. Ties belong to
@@ -177,7 +181,10 @@ class Column:
         return Fraction(sum(self.units.tolist()), self.denominator)
 
     def _with(
-        self, other: Column, operation: Callable[[Integers, Integers], Integers], bound_of: Callable[[Sequence[int]], int]
+        self,
+        other: Column,
+        operation: Callable[[Integers, Integers], Integers],
+        bound_of: Callable[[Sequence[int]], int],
     ) -> Column:
         denominator = math.lcm(self.denominator, other.denominator)
         left, right = self.over(denominator), other.over(denominator)

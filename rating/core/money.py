@@ -54,6 +54,12 @@ class Rounding(StrEnum):
     """Away from zero."""
     DOWN = "down"
     """Towards zero."""
+    HALF_DOWN = "half_down"
+    """0.5 goes towards zero."""
+    CEILING = "ceiling"
+    """Towards plus infinity: how packages are counted."""
+    FLOOR = "floor"
+    """Towards minus infinity."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -139,9 +145,21 @@ def round_ratio(numerator: int, denominator: int, rounding: Rounding = Rounding.
             whole += 2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1)
         case Rounding.UP:
             whole += rest > 0
+        case Rounding.HALF_DOWN:
+            whole += 2 * rest > denominator
+        case Rounding.CEILING:
+            whole += rest > 0 and numerator > 0
+        case Rounding.FLOOR:
+            whole += rest > 0 and numerator < 0
         case Rounding.DOWN:
             pass
     return whole if numerator >= 0 else -whole
+
+
+def round_to(amount: Fraction, decimals: int, rounding: Rounding = Rounding.HALF_UP) -> Fraction:
+    """An exact amount rounded to so many decimals, still a fraction: for units that are no ISO 4217 currency."""
+    scale = 10**decimals
+    return Fraction(round_ratio(amount.numerator * scale, amount.denominator, rounding), scale)
 
 
 def round_amount(amount: Fraction, currency: Currency, rounding: Rounding = Rounding.HALF_UP) -> Money:

@@ -36,3 +36,8 @@ class Price(Protocol):
         """
 
     def portions(self, quantity: Fraction) -> tuple[Portion, ...]: ...
+
+
+def amount_of(price: Price, quantity: Fraction) -> Fraction:
+    """One quantity's amount: an array of one."""
+    return price.amounts(Column.of([quantity])).fractions()[0]
