@@ -1,0 +1,23 @@
+"""Exact usage from counter samples: what a source gathered (`Readings`) becomes a closed window or a held one."""
+
+from __future__ import annotations
+
+from rating.core.counters.decide import decide
+from rating.core.counters.identities import Name, Naming
+from rating.core.counters.numbers import column, units
+from rating.core.counters.partition import Partition, Reading, partition
+from rating.core.counters.readings import Counts, Readings, Series
+
+__all__ = [
+    "Counts",
+    "Name",
+    "Naming",
+    "Partition",
+    "Reading",
+    "Readings",
+    "Series",
+    "column",
+    "decide",
+    "partition",
+    "units",
+]

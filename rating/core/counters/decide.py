@@ -1,0 +1,165 @@
+"""Decides one window of one meter: what was counted, for whom, and how far it may be believed.
+
+The one place where readings become usage. What a single counter counted is `rebuild`, how many scrapes there were
+`coverage`; pricing knows nothing of any of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import timedelta
+
+from rating.core.counters.coverage import Scrapes, scrapes
+from rating.core.counters.epochs import Processes
+from rating.core.counters.identities import Name, Naming
+from rating.core.counters.numbers import EXACT
+from rating.core.counters.readings import Readings, Series
+from rating.core.counters.rebuild import Rebuilt, rebuild
+from rating.core.meters import BirthPolicy, Meter
+from rating.core.money import decimal_text
+from rating.core.periods import Period, milliseconds
+from rating.core.windows import Closing, Completeness, Evidence, Held, Usage
+
+Key = tuple[str, tuple[str, ...]]
+
+
+def decide(meter: Meter, window: Period, readings: Readings) -> Closing | Held:
+    """Close the window, or say why it is held.
+
+    Usage is summed per consumer and dimensions, sorted, zeros left out. Every counter behind it is either clean (one
+    subtraction, done with the partition) or rebuilt here from its samples.
+    """
+    start, end = milliseconds(window.start), milliseconds(window.end)
+    naming = Naming(meter)
+    rebuilt = _rebuild_all(meter, naming, readings, start, end)
+    found = scrapes(
+        naming,
+        readings.up,
+        readings.alive,
+        start=start,
+        end=end,
+        interval=meter.scrape_interval // timedelta(milliseconds=1),
+        seen_from=readings.seen_from,
+    )
+    evidence = _evidence(readings, rebuilt, found)
+    reason = _reason_to_hold(meter, readings, rebuilt, evidence)
+    if reason:
+        return Held(meter.name, window, reason, evidence)
+    return Closing(meter.name, window, _completeness(evidence), _sum(readings.clean, rebuilt), evidence)
+
+
+def _rebuild_all(meter: Meter, naming: Naming, readings: Readings, start: int, end: int) -> list[tuple[Name, Rebuilt]]:
+    members: dict[tuple[tuple[str, str], ...], list[tuple[Name, Series]]] = defaultdict(list)
+    for series in readings.series:
+        name = naming.name(series.labels)
+        members[name.identity].append((name, series))
+    processes = Processes(naming, readings.starts)
+    sighted = _sightings(naming, readings)
+    return [
+        (
+            group[0][0],
+            rebuild(meter, group, processes, sighted, start=start, end=end, seen_from=readings.seen_from),
+        )
+        for _, group in sorted(members.items())
+    ]
+
+
+def _sightings(naming: Naming, readings: Readings) -> dict[tuple[str, ...], int]:
+    """When each target was first seen scraped successfully, as far as we know."""
+    sighted = dict(readings.sighted)
+    for series in readings.up:
+        target = naming.target(series.labels)
+        for time, up in zip(series.times, series.units, strict=True):
+            if up == 1:
+                sighted[target] = min(time, sighted.get(target, time))
+                break
+    return sighted
+
+
+def _sum(clean: Iterable[Usage], rebuilt: Iterable[tuple[Name, Rebuilt]]) -> tuple[Usage, ...]:
+    totals: dict[Key, int] = defaultdict(int)
+    for consumer, dimensions, quantity in clean:
+        totals[consumer, dimensions] += quantity
+    for name, counted in rebuilt:
+        totals[name.consumer, name.dimensions] += counted.usage
+    return tuple(Usage(*key, quantity) for key, quantity in sorted(totals.items()) if quantity)
+
+
+def _evidence(readings: Readings, rebuilt: list[tuple[Name, Rebuilt]], found: Scrapes) -> Evidence:
+    counted = [result for _, result in rebuilt]
+    notes = list(readings.infos)
+    if not readings.up:
+        notes.append("no up series of the meter's targets: coverage cannot be judged")
+    return Evidence(
+        queries=readings.queries,
+        identities=readings.clean_identities + sum(result.samples > 0 for result in counted),
+        samples=sum(result.samples for result in counted),
+        resets=sum(result.resets for result in counted),
+        births=sum(result.births for result in counted),
+        baselines=sum(result.unproven for result in counted),
+        scrapes_seen=found.seen,
+        scrapes_expected=found.expected,
+        unseen=sum(result.unseen for result in counted),
+        warnings=readings.warnings,
+        notes=tuple(notes),
+        digest=digest(readings),
+    )
+
+
+def _reason_to_hold(
+    meter: Meter, readings: Readings, rebuilt: list[tuple[Name, Rebuilt]], evidence: Evidence
+) -> str | None:
+    if readings.warnings:
+        # A partial answer of a sharded source under-bills in silence.
+        return f"the source doubts its own answer: {'; '.join(readings.warnings)}; retry when it is whole again"
+    counts = readings.counts
+    if counts is not None and counts.clean + counts.rebuilt != counts.all:
+        return (
+            f"{counts.clean} clean and {counts.rebuilt} rebuilt series do not make up all {counts.all}: "
+            "the data changed between the queries; it is read again later"
+        )
+    largest = max([readings.largest, *(result.largest for _, result in rebuilt)])
+    if largest >= EXACT:
+        return (
+            f"a counter of {meter.metric} stands at {largest} times {decimal_text(meter.quantity(1))} {meter.unit}, "
+            f"and a float64 counts single ones only up to {EXACT}; restart the counter or give the meter fewer digits"
+        )
+    if evidence.baselines and meter.births is BirthPolicy.HOLD:
+        return (
+            f"{evidence.baselines} counters of {meter.metric} appeared with no sign of where they began; "
+            "choose births: zero or baseline for this meter"
+        )
+    if evidence.coverage < meter.coverage:
+        return (
+            f"{evidence.scrapes_seen} of {evidence.scrapes_expected} expected scrapes were found "
+            f"({_percent(evidence.coverage)}), the meter asks for {_percent(meter.coverage)}; "
+            "release the window, or lower the meter's coverage"
+        )
+    return None
+
+
+def _completeness(evidence: Evidence) -> Completeness:
+    doubtful = evidence.scrapes_seen < evidence.scrapes_expected or evidence.baselines or evidence.unseen
+    return Completeness.DEGRADED if doubtful else Completeness.COMPLETE
+
+
+def _percent(share: object) -> str:
+    return f"{float(share) * 100:.1f} %"  # type: ignore[arg-type]
+
+
+def digest(readings: Readings) -> str:
+    """SHA-256 over the readings used: the clean counters' usage sorted, then each series sorted by its labels, label by
+    label, followed by its samples in time order, all as text with control characters between.
+    """
+    hashed = hashlib.sha256()
+    for consumer, dimensions, quantity in sorted(readings.clean):
+        hashed.update("\x1f".join((consumer, *dimensions, str(quantity))).encode() + b"\x1e")
+    for kind, group in (("series", readings.series), ("starts", readings.starts)):
+        hashed.update(f"\x1d{kind}\x1d".encode())
+        for labels, series in sorted((tuple(sorted(series.labels.items())), series) for series in group):
+            hashed.update("\x1f".join(text for pair in labels for text in pair).encode() + b"\x1e")
+            samples = zip(series.times, series.units, strict=True)
+            hashed.update("\x1f".join(f"{time}={units}" for time, units in samples).encode() + b"\x1e")
+    return hashed.hexdigest()

@@ -1,0 +1,88 @@
+"""Sorts the counters of a window by three vectors of the source: which are clean, and which must be rebuilt.
+
+A clean counter has a base just before the window, no fall in value and no new process since that base: what it counted
+is one subtraction. Any doubt makes a counter dirty; a dirty one costs time, never correctness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rating.core.counters.identities import Name
+from rating.core.windows import Usage
+
+
+class Reading(NamedTuple):
+    """The last reading of one series at an instant."""
+
+    name: Name
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    clean: Sequence[Usage]
+    clean_identities: int
+    clean_series: int
+    largest: int
+    dirty: Collection[tuple[tuple[str, str], ...]]
+    """Identities with a base in reach, to be rebuilt from samples."""
+    born: Collection[tuple[tuple[str, str], ...]]
+    """Identities without a base in reach."""
+
+
+def partition(
+    ends: Mapping[str, Reading],
+    bases: Mapping[str, Reading],
+    fallen: Collection[str],
+    restarted: Collection[tuple[str, ...]],
+) -> Partition:
+    """Sort the series with a sample in the window.
+
+    Args:
+        ends: the last reading inside the window of each series, keyed by the series.
+        bases: the last reading before the window, within the first rung of the ladder, by the same keys.
+        fallen: keys of series with a fall in value since the base.
+        restarted: targets whose process changed since the base.
+    """
+    best: dict[tuple[tuple[str, str], ...], tuple[Name, int, int, int]] = {}
+    dirty: set[tuple[tuple[str, str], ...]] = set()
+    unbased: set[tuple[tuple[str, str], ...]] = set()
+    for key, (name, units) in ends.items():
+        identity = name.identity
+        if key in fallen or name.target in restarted:
+            dirty.add(identity)
+        base = bases.get(key)
+        if base is None:
+            # A replica that just began to see a counter known to another one: rebuilt, to be sure of its epoch.
+            unbased.add(identity)
+            continue
+        before = best.get(identity)
+        if before is None:
+            best[identity] = (name, units, base.units, 1)
+        else:
+            best[identity] = (name, max(units, before[1]), max(base.units, before[2]), before[3] + 1)
+    for key, reading in bases.items():
+        # Seen before the window and not in it: nothing to count, unless its identity goes on elsewhere, where this
+        # reading may be the running maximum.
+        if key not in ends and reading.name.identity in best:
+            dirty.add(reading.name.identity)
+    born = unbased - best.keys()
+    if born:
+        known = {reading.name.identity for reading in bases.values()}
+        dirty |= born & known
+        born -= known
+    dirty |= unbased - born
+    dirty -= born
+    clean, identities, series, largest = [], 0, 0, 0
+    for identity, (name, units, base_units, members) in best.items():
+        if identity in dirty:
+            continue
+        identities += 1
+        series += members
+        largest = max(largest, units)
+        if units > base_units:
+            clean.append(Usage(name.consumer, name.dimensions, units - base_units))
+    return Partition(clean, identities, series, largest, dirty, born)

@@ -1,0 +1,150 @@
+"""What one counter counted in a window, rebuilt from its samples.
+
+Usage is how far each sample raises the running maximum of its epoch, and the pair belongs to the window of its later
+sample. Summed over an epoch that is simply its maximum before the window's end less its maximum before the window's
+start: so windows telescope, and neither the order nor the gaps of replicas can raise a total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import NamedTuple
+
+from rating.core.counters.epochs import Epoch, Processes, epochs, observers
+from rating.core.counters.identities import Name
+from rating.core.counters.readings import Series
+from rating.core.meters import BirthPolicy, Lifetime, Meter
+
+CLOCKS_DISAGREE = 5 * 60_000
+"""Milliseconds by which a host's clock, which dates its process, may lag behind the source's, which dates samples."""
+
+
+class Beginning(Enum):
+    """Where an epoch begins that has no sample before the window."""
+
+    RESET = "reset"
+    """The counter was known and began again at zero."""
+    BIRTH = "birth"
+    """The counter is new and began at zero."""
+    UNPROVEN = "unproven"
+    """No sign of where it was before its first sample."""
+
+
+class Rebuilt(NamedTuple):
+    usage: int
+    samples: int
+    resets: int
+    births: int
+    unproven: int
+    """Epochs whose beginning nothing proves; billed or not as the meter's policy for births says."""
+    unseen: int
+    """Estimate of the increments between the last samples before each reset and that reset."""
+    largest: int
+
+
+def rebuild(
+    meter: Meter,
+    members: Sequence[tuple[Name, Series]],
+    processes: Processes,
+    sighted: Mapping[tuple[str, ...], int],
+    *,
+    start: int,
+    end: int,
+    seen_from: int,
+) -> Rebuilt:
+    """One identity's series, from its base on, over the window start <= t < end in milliseconds."""
+    lives = _epochs(meter, members, processes, end)
+    usage = resets = births = unproven = unseen = 0
+    for epoch in lives:
+        before = max((sample.units for sample in epoch.samples if sample.time < start), default=None)
+        if before is None:
+            match _beginning(epoch, lives, members, sighted, seen_from):
+                case Beginning.RESET:
+                    resets += 1
+                    unseen += _unseen(epoch, lives)
+                    before = 0
+                case Beginning.BIRTH:
+                    births += 1
+                    before = 0
+                case Beginning.UNPROVEN:
+                    unproven += 1
+                    before = 0 if meter.births is BirthPolicy.ZERO else epoch.samples[0].units
+        usage += max(0, max(sample.units for sample in epoch.samples) - before)
+    return Rebuilt(
+        usage,
+        sum(len(epoch.samples) for epoch in lives),
+        resets,
+        births,
+        unproven,
+        unseen,
+        max((sample.units for epoch in lives for sample in epoch.samples), default=0),
+    )
+
+
+def _epochs(meter: Meter, members: Sequence[tuple[Name, Series]], processes: Processes, end: int) -> list[Epoch]:
+    interval = meter.scrape_interval.total_seconds() * 1000
+    sequences = []
+    for sequence in observers([(name.replica, series) for name, series in members]):
+        seen: list[tuple[int, int, int | None]] = []
+        for time, units, member in sequence:
+            if time >= end:
+                break
+            name = members[member][0]
+            # A counter that outlives its process says nothing by its process's start.
+            process = None if meter.lifetime is Lifetime.DURABLE else processes.at(name.target, name.replica, time)
+            seen.append((time, units, process))
+        sequences.append(seen)
+    return epochs(sequences, int(interval))
+
+
+def _beginning(
+    epoch: Epoch,
+    lives: Sequence[Epoch],
+    members: Sequence[tuple[Name, Series]],
+    sighted: Mapping[tuple[str, ...], int],
+    seen_from: int,
+) -> Beginning:
+    if epoch.life > 0:
+        return Beginning.RESET
+    first = epoch.samples[0]
+    earlier = [
+        (sample.time, other.process)
+        for other in lives
+        if other is not epoch
+        for sample in other.samples
+        if sample.time < first.time
+    ]
+    if earlier:
+        # Known before in another process. A later process is a restart; one that was running all along and only now
+        # shows this counter (two processes behind one address) may have been billed already.
+        time, process = max(earlier, key=lambda seen: (seen[0], seen[1] or 0))
+        if epoch.process is None or process is None:
+            return Beginning.UNPROVEN
+        later = epoch.process > process and epoch.process >= time - CLOCKS_DISAGREE
+        return Beginning.RESET if later else Beginning.UNPROVEN
+    if first.units == 0:
+        return Beginning.BIRTH
+    if epoch.process is not None and epoch.process >= seen_from:
+        # Everything it ever counted lies inside the past we can see, and no earlier sample of it is there.
+        return Beginning.BIRTH
+    if any(sighted.get(name.target, first.time) < first.time for name, _ in members):
+        # The target was scraped and did not have this counter yet.
+        return Beginning.BIRTH
+    return Beginning.UNPROVEN
+
+
+def _unseen(epoch: Epoch, lives: Sequence[Epoch]) -> int:
+    """The pace of the life before, over the time between its last sample and its end. Rounded up."""
+    first = epoch.samples[0]
+    before = [other for other in lives if other is not epoch and other.samples[0].time < first.time]
+    if not before:
+        return 0
+    previous = max(before, key=lambda other: other.samples[-1].time)
+    start, last = previous.samples[0], previous.samples[-1]
+    died = first.time
+    if epoch.process is not None and epoch.life == 0:
+        died = min(max(epoch.process, last.time), first.time)
+    raised = max(sample.units for sample in previous.samples) - start.units
+    elapsed = last.time - start.time
+    return -(-raised * max(0, died - last.time) // elapsed) if elapsed > 0 else 0

@@ -1,0 +1,56 @@
+"""Which windows are due: a pure function of the meters, the book and the time, never of a stored "last processed".
+
+Decides what to do next, not how or by whom. After any downtime the same question gives everything that was missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from typing import NamedTuple
+
+from rating.core.meters import Meter
+from rating.core.periods import Period, align
+
+
+class Due(NamedTuple):
+    """One window of one meter that has settled and is absent from the book."""
+
+    meter: Meter
+    window: Period
+
+
+def settled(meter: Meter, window: Period, now: datetime) -> bool:
+    """Whether the window has ended and waited for its late samples."""
+    return window.end + meter.settling <= now
+
+
+def windows(meter: Meter, period: Period) -> Iterable[Period]:
+    """The meter's whole windows inside `period`. A window cut by either end is left out: half of it would be closed
+    under the name of the whole."""
+    for window in period.windows(meter.window):
+        if window.length == meter.window:
+            yield window
+
+
+def due_windows(
+    meters: Iterable[Meter],
+    closed: Mapping[str, AbstractSet[datetime]],
+    since: datetime,
+    now: datetime,
+) -> list[Due]:
+    """Windows to close now, oldest first.
+
+    Args:
+        closed: the starts of the windows in the book, by the meter's name.
+        since: nothing before it is due, whatever the book lacks.
+    """
+    due = []
+    for meter in meters:
+        done = closed.get(meter.name, frozenset())
+        last = align(max(since, now - meter.settling), meter.window)
+        for window in windows(meter, Period(since, max(since, last))):
+            if window.start not in done and settled(meter, window, now):
+                due.append(Due(meter, window))
+    return sorted(due, key=lambda entry: (entry.window.start, entry.meter.name))

@@ -1,0 +1,1 @@
+"""The verbs: each gathers, decides in the core, and applies to the book."""
