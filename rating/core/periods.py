@@ -130,6 +130,10 @@ def milliseconds(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(milliseconds=1)
 
 
+def from_milliseconds(value: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=value)
+
+
 def seconds(instant: datetime) -> int:
     """Whole seconds since the epoch, the book's unit of time. Raises ValueError for a fraction of a second."""
     whole, rest = divmod(instant - EPOCH, timedelta(seconds=1))

@@ -1,0 +1,185 @@
+"""The Book of `ports` in plain dicts: the obvious implementation, for tests, previews and trying things out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+
+from rating.core.entries import (
+    GENESIS,
+    cancellable,
+    issue,
+    keepable,
+    keepable_closing,
+    merged,
+    recorded,
+    same_cancellation,
+    same_catalogue,
+    same_closing,
+    same_draft,
+    same_subscription,
+    whole_seconds,
+)
+from rating.core.invoices import Draft, Invoice
+from rating.core.periods import Period
+from rating.core.subscriptions import Subscription
+from rating.core.windows import Closing, Held, Usage
+from rating.ports import Accrual, ClosingHead, HeldEntry, KeptCatalogue, UsageRow
+
+
+class MemoryBook:
+    """Safe to share between threads; gone with the process."""
+
+    def __init__(self) -> None:
+        self._turn = threading.RLock()
+        self._closings: dict[tuple[str, datetime], tuple[Closing, str, datetime]] = {}
+        self._holds: dict[tuple[str, datetime, str], HeldEntry] = {}
+        self._catalogues: dict[tuple[str, datetime], KeptCatalogue] = {}
+        self._subscriptions: dict[str, Subscription] = {}
+        self._ends: dict[str, datetime] = {}
+        self._invoices: dict[str, Invoice] = {}
+        self._accruals: tuple[Accrual, ...] = ()
+        self._claims: set[str] = set()
+
+    # usage
+    def close(self, closing: Closing, *, meter_digest: str, at: datetime) -> bool:
+        keepable_closing(closing)
+        key = (closing.meter, closing.window.start)
+        with self._turn:
+            if key in self._closings:
+                same_closing(closing, self._closings[key][0])
+                return False
+            self._closings[key] = (closing, meter_digest, recorded(at))
+            return True
+
+    def hold(self, held: Held, *, at: datetime) -> None:
+        for instant in (held.window.start, held.window.end):
+            whole_seconds(instant, f"window {held.meter}")
+        with self._turn:
+            self._holds.setdefault((held.meter, held.window.start, held.reason), HeldEntry(held, recorded(at)))
+
+    def closings(self, meter: str, period: Period) -> tuple[ClosingHead, ...]:
+        return tuple(
+            ClosingHead(
+                closing.meter,
+                closing.window,
+                closing.completeness,
+                len({usage.consumer for usage in closing.usage}),
+                meter_digest,
+                at,
+                closing.evidence,
+            )
+            for closing, meter_digest, at in self._closed(period, meter)
+        )
+
+    def held(self) -> tuple[HeldEntry, ...]:
+        with self._turn:
+            entries = sorted(self._holds.values(), key=lambda entry: entry.at)
+            latest = {(entry.held.window.start, entry.held.meter): entry for entry in entries}
+            return tuple(latest[key] for key in sorted(latest) if key[::-1] not in self._closings)
+
+    def usage(self, period: Period, meter: str | None = None, consumer: str | None = None) -> Iterator[UsageRow]:
+        for closing, _, _ in self._closed(period, meter):
+            for usage in sorted(closing.usage):
+                if consumer in (None, usage.consumer):
+                    yield UsageRow(closing.meter, closing.window, usage, closing.completeness)
+
+    def totals(self, meter: str, period: Period, consumer: str | None = None) -> tuple[Usage, ...]:
+        return merged(row.usage for row in self.usage(period, meter, consumer))
+
+    def _closed(self, period: Period, meter: str | None) -> list[tuple[Closing, str, datetime]]:
+        """By meter and start."""
+        with self._turn:
+            return [
+                self._closings[name, start]
+                for name, start in sorted(self._closings)
+                if meter in (None, name) and period.contains(start)
+            ]
+
+    # contracts
+    def keep_catalogue(self, digest: str, text: str, *, in_force_from: datetime, at: datetime) -> bool:
+        whole_seconds(in_force_from, f"catalogue {digest}")
+        with self._turn:
+            for kept in self._catalogues.values():
+                if kept.digest == digest:
+                    same_catalogue(digest, text, kept.text)
+            if (digest, in_force_from) in self._catalogues:
+                return False
+            self._catalogues[digest, in_force_from] = KeptCatalogue(digest, text, in_force_from, recorded(at))
+            return True
+
+    def catalogues(self) -> tuple[KeptCatalogue, ...]:
+        with self._turn:
+            return tuple(sorted(self._catalogues.values(), key=lambda kept: (kept.in_force_from, kept.recorded_at)))
+
+    def subscribe(self, subscription: Subscription, *, at: datetime) -> bool:
+        for instant in filter(None, (subscription.start, subscription.end)):
+            whole_seconds(instant, f"subscription {subscription.key}")
+        with self._turn:
+            if subscription.key in self._subscriptions:
+                same_subscription(subscription, self._subscriptions[subscription.key])
+                return False
+            self._subscriptions[subscription.key] = subscription
+            return True
+
+    def cancel(self, key: str, *, end: datetime, at: datetime) -> None:
+        with self._turn:
+            cancellable(key, end, self._subscriptions.get(key))
+            whole_seconds(end, f"subscription {key}")
+            same_cancellation(key, end, self._ends.setdefault(key, end))
+
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        with self._turn:
+            return tuple(
+                replace(one, end=self._ends.get(key, one.end)) for key, one in sorted(self._subscriptions.items())
+            )
+
+    # invoices
+    def issue(self, drafts: Sequence[Draft], *, at: datetime) -> tuple[Invoice, ...]:
+        with self._turn:
+            issued = dict(self._invoices)
+            for draft in drafts:
+                if draft.key in issued:
+                    same_draft(draft, issued[draft.key])
+                    continue
+                previous = next(reversed(issued.values())).content_hash if issued else GENESIS
+                issued[draft.key], _ = issue(draft, len(issued) + 1, previous, at)
+            self._invoices = issued
+            return tuple(issued[draft.key] for draft in drafts)
+
+    def invoices(self, period: Period | None = None, consumer: str | None = None) -> tuple[Invoice, ...]:
+        with self._turn:
+            return tuple(
+                invoice
+                for invoice in self._invoices.values()
+                if consumer in (None, invoice.draft.consumer)
+                and (period is None or period.contains(invoice.draft.period.start))
+            )
+
+    def invoice(self, number: str) -> Invoice | None:
+        return next((invoice for invoice in self.invoices() if invoice.number == number), None)
+
+    # projections
+    def show_accruals(self, accruals: Sequence[Accrual], *, at: datetime) -> None:
+        for one in accruals:
+            keepable(one.quantity, f"accrual {one.subscription} {one.card}: quantity")
+            whole_seconds(one.period_start, f"accrual {one.subscription}")
+        self._accruals = tuple(sorted(accruals, key=lambda one: (one.subscription, one.card, one.period_start)))
+
+    def accruals(self) -> tuple[Accrual, ...]:
+        return self._accruals
+
+    # claims
+    @contextmanager
+    def claim(self, job: str) -> Iterator[bool]:
+        with self._turn:
+            free = job not in self._claims
+            self._claims.add(job)
+        try:
+            yield free
+        finally:
+            if free:
+                self._claims.discard(job)

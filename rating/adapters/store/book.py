@@ -1,0 +1,175 @@
+"""The Book of `ports` on SQLite or PostgreSQL: each method is one transaction, filled by the other files here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from types import TracebackType
+
+from sqlalchemy import delete, select
+
+from rating.adapters.store import contracts, counted, issued, schema
+from rating.adapters.store.bulk import insert_rows
+from rating.adapters.store.claims import Claims
+from rating.adapters.store.engine import Database
+from rating.adapters.store.tables import accruals as accruals_table
+from rating.core.checks import ClosingRecord, Record
+from rating.core.entries import keepable, whole_seconds
+from rating.core.invoices import Draft, Invoice
+from rating.core.periods import Period, from_seconds, milliseconds
+from rating.core.subscriptions import Subscription
+from rating.core.windows import Closing, Held, Usage
+from rating.ports import Accrual, ClosingHead, HeldEntry, KeptCatalogue, UsageRow
+
+
+def open_book(url: str) -> StoreBook:
+    """The book behind `sqlite:///FILE` or `postgresql+psycopg://...`; an empty database becomes a book.
+
+    Raises:
+        EdgeUnavailable: it cannot be reached, opened or locked.
+        BookError: the URL names no database we know, or its schema is newer than this program.
+    """
+    database = Database(url)
+    try:
+        schema.prepare(database)
+    except BaseException:
+        database.close()
+        raise
+    return StoreBook(database)
+
+
+def migrate(url: str) -> tuple[str | None, str]:
+    """Bring the database behind `url` up to date. Returns its revisions before and after."""
+    database = Database(url)
+    try:
+        return schema.migrate(database)
+    finally:
+        database.close()
+
+
+class StoreBook:
+    """Safe to share between threads. Closes its connections at the end of `with`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._series = counted.Series()
+        self._claims = Claims(database)
+
+    def __enter__(self) -> StoreBook:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close_connections()
+
+    def close_connections(self) -> None:
+        self._database.close()
+
+    # usage
+    def close(self, closing: Closing, *, meter_digest: str, at: datetime) -> bool:
+        with self._database.writing() as connection:
+            ids = counted.close(connection, self._series, closing, meter_digest, at)
+        # Only now: a number made in a transaction that failed does not exist.
+        if ids is not None:
+            self._series.remember(closing.meter, ids)
+        return ids is not None
+
+    def hold(self, held: Held, *, at: datetime) -> None:
+        with self._database.writing() as connection:
+            counted.hold(connection, held, at)
+
+    def closings(self, meter: str, period: Period) -> tuple[ClosingHead, ...]:
+        with self._database.reading() as connection:
+            return counted.heads(connection, meter, period)
+
+    def held(self) -> tuple[HeldEntry, ...]:
+        with self._database.reading() as connection:
+            return counted.held(connection)
+
+    def usage(self, period: Period, meter: str | None = None, consumer: str | None = None) -> Iterator[UsageRow]:
+        # A transaction for each portion: closings never change once they are there, so the answer is of one moment,
+        # and a slow reader keeps no transaction open.
+        with self._database.reading() as connection:
+            closed = counted.closed(connection, period, meter)
+        for portion in counted.portions(closed, consumer):
+            with self._database.reading() as connection:
+                rows = counted.usage_of(connection, portion, consumer)
+            yield from rows
+
+    def totals(self, meter: str, period: Period, consumer: str | None = None) -> tuple[Usage, ...]:
+        with self._database.reading() as connection:
+            return counted.totals(connection, meter, period, consumer)
+
+    # contracts
+    def keep_catalogue(self, digest: str, text: str, *, in_force_from: datetime, at: datetime) -> bool:
+        with self._database.writing() as connection:
+            return contracts.keep_catalogue(connection, digest, text, in_force_from, at)
+
+    def catalogues(self) -> tuple[KeptCatalogue, ...]:
+        with self._database.reading() as connection:
+            return contracts.kept_catalogues(connection)
+
+    def subscribe(self, subscription: Subscription, *, at: datetime) -> bool:
+        with self._database.writing() as connection:
+            return contracts.subscribe(connection, subscription, at)
+
+    def cancel(self, key: str, *, end: datetime, at: datetime) -> None:
+        with self._database.writing() as connection:
+            contracts.cancel(connection, key, end, at)
+
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        with self._database.reading() as connection:
+            return contracts.kept_subscriptions(connection)
+
+    # invoices
+    def issue(self, drafts: Sequence[Draft], *, at: datetime) -> tuple[Invoice, ...]:
+        with self._database.writing() as connection:
+            return issued.issue_all(connection, drafts, at)
+
+    def invoices(self, period: Period | None = None, consumer: str | None = None) -> tuple[Invoice, ...]:
+        with self._database.reading() as connection:
+            return issued.select_invoices(connection, period, consumer)
+
+    def invoice(self, number: str) -> Invoice | None:
+        with self._database.reading() as connection:
+            return issued.numbered(connection, number)
+
+    # projections
+    def show_accruals(self, accruals: Sequence[Accrual], *, at: datetime) -> None:
+        recorded = milliseconds(at)
+        rows = []
+        for one in accruals:
+            keepable(one.quantity, f"accrual {one.subscription} {one.card}: quantity")
+            start = whole_seconds(one.period_start, f"accrual {one.subscription}")
+            rows.append((one.subscription, one.card, start, one.quantity, one.amount, recorded))
+        with self._database.writing() as connection:
+            connection.execute(delete(accruals_table))
+            columns = ("subscription", "card", "period_start", "quantity", "amount", "at")
+            insert_rows(connection, accruals_table, columns, rows)
+
+    def accruals(self) -> tuple[Accrual, ...]:
+        table = accruals_table.c
+        statement = select(table.subscription, table.card, table.period_start, table.quantity, table.amount)
+        with self._database.reading() as connection:
+            rows = connection.execute(statement.order_by(table.subscription, table.card, table.period_start)).all()
+        return tuple(Accrual(row[0], row[1], from_seconds(row[2]), row[3], row[4]) for row in rows)
+
+    # claims
+    def claim(self, job: str) -> AbstractContextManager[bool]:
+        return self._claims.claim(job)
+
+    # evidence: entries exactly as they are stored, for `core.checks`
+    def invoice_records(self) -> tuple[Record, ...]:
+        """Every invoice as stored, in order of sequence, nothing derived."""
+        with self._database.reading() as connection:
+            return tuple(issued.records(connection))
+
+    def closing_records(self) -> Iterator[ClosingRecord]:
+        """Every closing as stored, with its usage, by meter and start."""
+        with self._database.reading() as connection:
+            closed = counted.closed(connection, None, None)
+        for portion in counted.portions(closed, None):
+            with self._database.reading() as connection:
+                yield from counted.closing_records(connection, portion)

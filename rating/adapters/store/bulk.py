@@ -1,0 +1,48 @@
+"""Inserting on either engine: one row unless it is there, or many in one statement. Knows no entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import BigInteger, Column, Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+T = TypeVar("T")
+
+ROWS_AT_ONCE = 50_000
+
+
+def insert_new(connection: Connection, table: Table, entry: Mapping[str, Any], key: Column[T]) -> T | None:
+    """Insert one row and return its key; None when a unique constraint says that it is there already."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table).values(entry).on_conflict_do_nothing().returning(key)
+    return connection.execute(statement).scalar()
+
+
+def insert_rows(
+    connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]], *, keep: bool = False
+) -> None:
+    """Insert tuples in the order of `columns`. With `keep`, rows whose key exists already are left as they are."""
+    quote = connection.dialect.identifier_preparer.quote
+    into = f"INSERT INTO {quote(table.name)} ({', '.join(quote(column) for column in columns)})"
+    conflict = " ON CONFLICT DO NOTHING" if keep else ""
+    if connection.dialect.name == "sqlite":
+        statement = f"{into} VALUES ({', '.join('?' for _ in columns)}){conflict}"
+        for some in batched(rows, ROWS_AT_ONCE):
+            connection.exec_driver_sql(statement, some)
+        return
+    # One array per column: the server reads a batch as one statement, without a round trip for each row.
+    types = ["bigint" if isinstance(table.c[column].type, BigInteger) else "text" for column in columns]
+    arrays = ", ".join(f"%s::{kind}[]" for kind in types)
+    statement = f"{into} SELECT * FROM unnest({arrays}){conflict}"
+    for some in batched(rows, ROWS_AT_ONCE):
+        connection.exec_driver_sql(statement, tuple([list(column) for column in zip(*some, strict=True)]))
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of at most `size` items, in order."""
+    iterator = iter(items)
+    while some := list(islice(iterator, size)):
+        yield some

@@ -1,0 +1,186 @@
+"""The tables of the book as SQLAlchemy sees them. The migrations make them; a test holds the two together.
+
+Instants are integers: whole seconds since the epoch for periods, milliseconds for when something was recorded. Money
+is an integer of minor units, exact amounts are text: SQLite's NUMERIC goes through float and loses digits. Text sorts
+by code point on both engines, as Python sorts it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+REVISION = "0001"
+"""The schema this code reads and writes; the newest file in migrations/versions."""
+
+METADATA = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# BIGINT on PostgreSQL; on SQLite INTEGER, which is 64 bits wide and may be a row id.
+INT = BigInteger().with_variant(Integer(), "sqlite")
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+
+
+def _table(name: str, *parts: Any, rowid: bool = True) -> Table:
+    # STRICT: SQLite would otherwise keep a float or a text in an integer column.
+    return Table(name, METADATA, *parts, sqlite_strict=True, sqlite_with_rowid=rowid)
+
+
+def _int(name: str, *parts: Any, nullable: bool = False) -> Column[int]:
+    return Column(name, INT, *parts, nullable=nullable)
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, TEXT, nullable=False)
+
+
+series = _table(
+    "series",
+    Column("id", INT, primary_key=True),
+    _text("meter"),
+    _text("consumer"),
+    _text("dimensions"),
+    UniqueConstraint("meter", "consumer", "dimensions"),
+)
+"""What is counted for whom: a short number for each meter, consumer and dimensions (a JSON list)."""
+
+closings = _table(
+    "closings",
+    Column("id", INT, primary_key=True),
+    _text("meter"),
+    _int("start"),
+    _int("end"),
+    _text("completeness"),
+    _int("rows"),
+    _int("consumers"),
+    _text("usage_digest"),
+    _text("meter_digest"),
+    _text("evidence"),
+    _int("closed_at"),
+    UniqueConstraint("meter", "start"),
+)
+
+usage = _table(
+    "usage",
+    _int("closing", ForeignKey("closings.id")),
+    _int("series", ForeignKey("series.id")),
+    _int("quantity"),
+    PrimaryKeyConstraint("closing", "series"),
+    rowid=False,
+)
+
+holds = _table(
+    "holds",
+    Column("id", INT, primary_key=True),
+    _text("meter"),
+    _int("start"),
+    _int("end"),
+    _text("reason"),
+    _text("evidence"),
+    _int("at"),
+    UniqueConstraint("meter", "start", "reason"),
+)
+
+catalogues = _table(
+    "catalogues",
+    Column("id", INT, primary_key=True),
+    _text("digest"),
+    _int("in_force_from"),
+    _text("text"),
+    _int("recorded_at"),
+    UniqueConstraint("digest", "in_force_from"),
+)
+
+subscriptions = _table(
+    "subscriptions",
+    Column("id", INT, primary_key=True),
+    _text("key"),
+    _text("consumer"),
+    _text("plan"),
+    _int("start"),
+    _int("end", nullable=True),
+    _text("customer"),
+    _text("anchor"),
+    _text("zone"),
+    _int("at"),
+    UniqueConstraint("key"),
+)
+
+cancellations = _table(
+    "cancellations",
+    Column("id", INT, primary_key=True),
+    Column("key", TEXT, ForeignKey("subscriptions.key"), nullable=False),
+    _int("end"),
+    _int("at"),
+    UniqueConstraint("key"),
+)
+
+invoices = _table(
+    "invoices",
+    Column("sequence", INT, primary_key=True, autoincrement=False),
+    _text("number"),
+    _text("key"),
+    _text("consumer"),
+    _text("customer"),
+    _int("period_start"),
+    _int("period_end"),
+    _text("currency"),
+    _int("total_minor"),
+    _int("issued_at"),
+    _text("content"),
+    _text("content_hash"),
+    _text("previous_hash"),
+    UniqueConstraint("number"),
+    UniqueConstraint("key"),
+    # One invoice may follow another, never two: the chain cannot fork.
+    UniqueConstraint("previous_hash"),
+    Index(None, "period_start"),
+)
+
+lines = _table(
+    "lines",
+    _int("invoice", ForeignKey("invoices.sequence")),
+    _int("line"),
+    _text("kind"),
+    _text("card"),
+    _text("meter"),
+    _text("quantity"),
+    _text("exact"),
+    _int("minor"),
+    PrimaryKeyConstraint("invoice", "line"),
+    rowid=False,
+)
+"""The lines inside `invoices.content`, spread out for SQL."""
+
+accruals = _table(
+    "accruals",
+    Column("id", INT, primary_key=True),
+    _text("subscription"),
+    _text("card"),
+    _int("period_start"),
+    _int("quantity"),
+    _text("amount"),
+    _int("at"),
+)
+"""A projection: replaced as a whole, may be lost."""
+
+ENTRIES = (series, closings, usage, holds, catalogues, subscriptions, cancellations, invoices, lines)
+"""Append-only: the database refuses to change or remove their rows."""

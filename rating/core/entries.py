@@ -1,0 +1,219 @@
+"""Entries of the book: what two entries with one key must share, and how invoices are chained.
+
+Decides when an entry is the same entry again and when it is a contradiction, and what an invoice's hash covers. Where
+entries are kept is the book's affair.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from rating.core.canonical import canonical, digest
+from rating.core.invoices import Draft, Invoice, invoice_number
+from rating.core.periods import Period, from_milliseconds, milliseconds, seconds, stamp
+from rating.core.subscriptions import Subscription
+from rating.core.windows import Closing, Usage
+from rating.errors import BookError, Contradiction
+
+GREATEST = 2**63 - 1
+"""The largest quantity or amount in minor units the book keeps: a signed 64-bit integer."""
+
+GENESIS = ""
+"""What the first invoice names as its previous hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """All that is hashed when an invoice is issued. Its canonical text is kept, so that `sha256sum` can check it."""
+
+    number: str
+    issued_at: datetime
+    previous_hash: str
+    draft: Draft
+
+
+def recorded(at: datetime) -> datetime:
+    """The instant as the book keeps it: whole milliseconds."""
+    return from_milliseconds(milliseconds(at))
+
+
+def whole_seconds(instant: datetime, what: str) -> int:
+    """Seconds since the epoch, the book's unit of time for what it bills.
+
+    Raises:
+        BookError: the instant lies between two seconds.
+    """
+    try:
+        return seconds(instant)
+    except ValueError as error:
+        raise BookError(f"{what}: {error}; the book keeps whole seconds") from error
+
+
+def issue(draft: Draft, sequence: int, previous_hash: str, at: datetime) -> tuple[Invoice, str]:
+    """The invoice with this place in the sequence, and the canonical text its hash was taken of."""
+    keepable(draft.total.minor, f"invoice {draft.key}: total")
+    paper = Paper(invoice_number(sequence), recorded(at), previous_hash, draft)
+    text = canonical(paper)
+    return Invoice(paper.number, paper.issued_at, draft, digest(text), previous_hash), text
+
+
+def usage_digest(usage: Sequence[Usage]) -> str:
+    """SHA-256 of a closing's rows as a JSON list of `[consumer, [dimensions], quantity]`, in their sorted order."""
+    return digest(json.dumps(usage, separators=(",", ":"), ensure_ascii=False))
+
+
+def keepable(number: int, what: str) -> None:
+    """Refuse what 64 bits cannot hold; a database would wrap it, cut it or turn it into a float.
+
+    Raises:
+        BookError: it is larger than GREATEST or smaller than its negative.
+    """
+    if abs(number) > GREATEST:
+        raise BookError(f"{what} {number} is beyond {GREATEST}, the largest the book keeps; declare fewer digits")
+
+
+def keepable_closing(closing: Closing) -> None:
+    """Raises:
+    BookError: a quantity is beyond 64 bits, or the window lies between two seconds.
+    """
+    for instant in (closing.window.start, closing.window.end):
+        whole_seconds(instant, f"window {closing.meter}")
+    for usage in closing.usage:
+        keepable(usage.quantity, f"{_row(closing.meter, usage)} {_span(closing.window)}: quantity")
+
+
+def same_closing(closing: Closing, kept: Closing) -> None:
+    """Raises:
+    Contradiction: the window was closed with another end, usage or completeness. Evidence may differ.
+    """
+    name = f"window {closing.meter} {_span(closing.window)}"
+    if closing.window != kept.window:
+        raise Contradiction(
+            f"{name} was closed as {_span(kept.window)}; a meter's windows must keep their length, "
+            "give the meter a new name instead"
+        )
+    before, after = ({row[:2]: row.quantity for row in one.usage} for one in (kept, closing))
+    changed = sorted(key for key in before.keys() | after.keys() if before.get(key, 0) != after.get(key, 0))
+    if changed:
+        first = changed[0]
+        more = f" (and {len(changed) - 1} more rows differ)" if len(changed) > 1 else ""
+        row = _row(closing.meter, Usage(*first, 0))
+        raise Contradiction(
+            f"window {row} {_span(closing.window)} was closed as {before.get(first, 0)} "
+            f'and now measures {after.get(first, 0)}{more}; correct it with "rating correct"'
+        )
+    if closing.completeness is not kept.completeness:
+        raise Contradiction(
+            f"{name} was closed as {kept.completeness} and is now {closing.completeness}; "
+            'correct it with "rating correct"'
+        )
+
+
+def same_subscription(subscription: Subscription, kept: Subscription) -> None:
+    """Raises:
+    Contradiction: the key is kept with other content.
+    """
+    if canonical_subscription(subscription) != canonical_subscription(kept):
+        raise Contradiction(
+            f"subscription {kept.key} was kept as {canonical_subscription(kept)} and is now "
+            f"{canonical_subscription(subscription)}; cancel it and subscribe anew from another day"
+        )
+
+
+def canonical_subscription(subscription: Subscription) -> str:
+    return canonical(
+        {
+            "start": subscription.start,
+            "end": subscription.end,
+            "customer": subscription.customer,
+            "anchor": subscription.anchor,
+            "zone": subscription.zone.key,
+        }
+    )
+
+
+def cancellable(key: str, end: datetime, kept: Subscription | None) -> None:
+    """Raises:
+    BookError: there is no such subscription, or it would end before it starts.
+    """
+    if kept is None:
+        raise BookError(f"there is no subscription {key} in the book; one written in the catalogue is ended there")
+    if end < kept.start:
+        raise BookError(f"subscription {key} starts {stamp(kept.start)} and cannot end before it, {stamp(end)}")
+
+
+def same_cancellation(key: str, end: datetime, kept: datetime) -> None:
+    """Raises:
+    Contradiction: it was cancelled for another instant.
+    """
+    if end != kept:
+        raise Contradiction(
+            f"subscription {key} was cancelled for {stamp(kept)} and is now cancelled for {stamp(end)}; "
+            "subscribe anew to continue beyond the first end"
+        )
+
+
+def same_catalogue(digest: str, text: str, kept: str) -> None:
+    """Raises:
+    Contradiction: one digest names two texts.
+    """
+    if text != kept:
+        raise Contradiction(
+            f"catalogue {digest} was kept with {len(kept)} characters and now has {len(text)} others; "
+            "a digest names one text, compute it anew"
+        )
+
+
+def same_draft(draft: Draft, kept: Invoice) -> None:
+    """Raises:
+    Contradiction: the invoice was issued with other content.
+    """
+    if draft == kept.draft:
+        return
+    if draft.total != kept.total:
+        change = f"over {kept.total} and now comes to {draft.total}"
+    elif draft.catalogue != kept.draft.catalogue:
+        change = f"under catalogue {kept.draft.catalogue[:12]} and is now rated under {draft.catalogue[:12]}"
+    else:
+        change = f"with {_first_difference(kept.draft, draft)}"
+    raise Contradiction(
+        f"invoice {kept.number} for {draft.key} was issued {change}; "
+        "an issued invoice changes only by a credit note or a later adjustment"
+    )
+
+
+def _first_difference(kept: Draft, draft: Draft) -> str:
+    """Where two drafts with equal totals part, with both contents cut to a readable length."""
+    for number, (before, after) in enumerate(zip(kept.lines, draft.lines, strict=False), start=1):
+        if before != after:
+            return f"line {number} {_short(before)} and now reads {_short(after)}"
+    if len(kept.lines) != len(draft.lines):
+        return f"{len(kept.lines)} lines and now has {len(draft.lines)}"
+    return f"head {_short(replace(kept, lines=()))} and now reads {_short(replace(draft, lines=()))}"
+
+
+def _short(value: object) -> str:
+    text = canonical(value)
+    return text if len(text) <= 300 else f"{text[:297]}..."
+
+
+def _row(meter: str, usage: Usage) -> str:
+    """`search/c42`, with dimensions `search/c42 (/v2, eu)`."""
+    return f"{meter}/{usage.consumer}" + (f" ({', '.join(usage.dimensions)})" if usage.dimensions else "")
+
+
+def _span(window: Period) -> str:
+    """`2026-08-01 10:00-11:00`, with the end's day where it is another one."""
+    end = stamp(window.end)
+    return f"{stamp(window.start)}-{end[11:] if window.start.date() == window.end.date() else end}"
+
+
+def merged(rows: Iterable[Usage]) -> tuple[Usage, ...]:
+    """Usage summed per consumer and dimensions, sorted by both."""
+    sums: dict[tuple[str, tuple[str, ...]], int] = {}
+    for consumer, dimensions, quantity in rows:
+        sums[consumer, dimensions] = sums.get((consumer, dimensions), 0) + quantity
+    return tuple(Usage(*key, sums[key]) for key in sorted(sums))
