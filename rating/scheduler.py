@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -91,7 +91,8 @@ class Scheduler:
             self.tick,
             "interval",
             seconds=self._every.total_seconds(),
-            next_run_time=self._clock(),
+            # APScheduler looks at its own clock; ours may be a test's.
+            next_run_time=datetime.now(UTC),
             max_instances=1,
             coalesce=True,
             misfire_grace_time=None,

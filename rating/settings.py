@@ -76,6 +76,6 @@ def safe_url(url: str) -> str:
     """A URL that may be printed: any password replaced by stars, query parameters left out."""
     parts = urlsplit(url)
     if parts.password is None:
-        return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+        return url.partition("?")[0]
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, f"{parts.username or ''}:***@{host}", parts.path, "", ""))
