@@ -1,12 +1,22 @@
-"""A subscription: a consumer on a plan over time, and who pays for it."""
+"""A subscription: a consumer on a plan over time, and who pays for it.
+
+Decides when it is active and whether two of them would bill the same usage twice. Where they are written down, in the
+catalogue or in the book, is the business of those who bring them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from rating.core.periods import Cadence, Period, billing_period
+from rating.core.periods import Cadence, Period, billing_period, stamp
+from rating.core.plans import Plan
+from rating.errors import Finding
+
+CALENDAR = date(2000, 1, 1)
+"""The anchor of calendar months, quarters and years. (A week anchored there begins on a Saturday.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +29,7 @@ class Subscription:
     end: datetime | None = None
     customer: str = ""
     """Who pays; the consumer when empty."""
-    anchor: date = date(2000, 1, 1)
+    anchor: date = CALENDAR
     """The day billing periods begin on; the default makes calendar months, quarters and years."""
     zone: ZoneInfo = ZoneInfo("UTC")
 
@@ -41,3 +51,56 @@ class Subscription:
         end = period.end if self.end is None else min(self.end, period.end)
         start = max(self.start, period.start)
         return Period(start, end) if start < end else None
+
+
+def overlap(first: Subscription, second: Subscription, plans: Mapping[str, Plan | None]) -> str | None:
+    """How two subscriptions of one consumer would bill something twice, or None.
+
+    Two at one time are fine when they price different meters, as a plan and an add-on do.
+    """
+    if first.consumer != second.consumer:
+        return None
+    start = max(first.start, second.start)
+    ends = [end for end in (first.end, second.end) if end is not None]
+    if ends and min(ends) <= start:
+        return "has the same consumer, plan and first day as the one" if first.key == second.key else None
+    if first.plan == second.plan:
+        return f"is active from {stamp(start)} together"
+    one, other = plans.get(first.plan), plans.get(second.plan)
+    if one is None or other is None:
+        return None
+    meters = {card.meter.name for card in one.cards} & {card.meter.name for card in other.cards}
+    if not meters:
+        return None
+    named = ", ".join(f'"{name}"' for name in sorted(meters))
+    return f"would bill meter {named} twice from {stamp(start)}, together"
+
+
+def merge(
+    catalogue: Iterable[Subscription], book: Iterable[Subscription], plans: Mapping[str, Plan | None]
+) -> tuple[tuple[Subscription, ...], tuple[Finding, ...]]:
+    """The subscriptions of the catalogue and those made by command as one list sorted by consumer, start and plan.
+
+    A subscription in both under one key is one subscription, and the book's is taken: commands come later, and the only
+    thing they change about it is its end. What would bill usage twice is a finding, and the book's one is left out: the
+    catalogue was checked as a whole.
+    """
+    merged = {subscription.key: subscription for subscription in catalogue}
+    findings = []
+    for subscription in book:
+        known = merged.get(subscription.key)
+        others = [other for other in merged.values() if other.key != subscription.key]
+        where = f"subscription {subscription.key}"
+        problem = next((text for other in others if (text := overlap(other, subscription, plans))), None)
+        if subscription.plan not in plans:
+            findings.append(
+                Finding(where, f'the catalogue has no plan "{subscription.plan}"', "add the plan, or cancel")
+            )
+        elif problem is not None:
+            findings.append(Finding(where, problem, "cancel one of them"))
+        elif known is not None and replace(known, end=subscription.end) != subscription:
+            findings.append(Finding(where, "the catalogue has it with other terms", "remove it there, or cancel"))
+        else:
+            merged[subscription.key] = subscription
+    ordered = sorted(merged.values(), key=lambda item: (item.consumer, item.start, item.plan))
+    return tuple(ordered), tuple(findings)

@@ -1,0 +1,186 @@
+"""The author's files become one Catalogue, or every Finding at once. Pure: reads no files, knows no clock.
+
+Three passes: the text is read with its lines (`source`), each part is checked alone (`schema`), and the parts are
+checked against each other. A part that is wrong by itself still counts as defined, so that one typo is one finding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rating.core.catalogue import Catalogue
+from rating.core.meters import Meter
+from rating.core.money import Currency
+from rating.core.plans import Plan
+from rating.core.subscriptions import Subscription
+from rating.errors import Finding, Severity, SpecError
+from rating.specs.fields import key
+from rating.specs.findings import Findings, Place
+from rating.specs.meters import meter_of
+from rating.specs.plans import charges_of, check_upsells, plan_of
+from rating.specs.render import canonical_text
+from rating.specs.schema import CatalogueSpec, HeadSpec, MeterSpec, PlanSpec, SubscriptionSpec
+from rating.specs.source import read
+from rating.specs.subscriptions import check_together, subscription_of
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What came of an author's files: the catalogue when no finding is an error, and every finding in order."""
+
+    catalogue: Catalogue | None
+    findings: tuple[Finding, ...]
+
+
+def compile_catalogue(sources: Sequence[tuple[str, str]]) -> Catalogue:
+    """The catalogue written in `sources`, pairs of (file name, text), merged in the order given.
+
+    Raises:
+        SpecError: with every error found, in the order of the files.
+    """
+    examined = examine(sources)
+    if examined.catalogue is None:
+        raise SpecError(tuple(finding for finding in examined.findings if finding.severity is Severity.ERROR))
+    return examined.catalogue
+
+
+def examine(sources: Sequence[tuple[str, str]]) -> Examined:
+    """Compile and keep the warnings too. Never raises for what an author wrote."""
+    findings = Findings([read(name, text) for name, text in sources])
+    parts = _Parts()
+    for file, document in enumerate(findings.documents):
+        if document.root is None:
+            if not document.findings:
+                findings.add(Place(file, ()), "is empty", "begin with version: 1")
+            continue
+        _head(document.value, Place(file, ()), findings, parts)
+    catalogue = _together(parts, findings)
+    ordered = findings.in_order()
+    wrong = any(finding.severity is Severity.ERROR for finding in ordered)
+    return Examined(None if wrong else catalogue, ordered)
+
+
+@dataclass(slots=True)
+class _Parts:
+    """The files' sections side by side, as written."""
+
+    head: dict[str, tuple[Any, Place]] = field(default_factory=dict)
+    """version, currency and timezone, each where it was first written."""
+    meters: dict[str, tuple[Any, Place]] = field(default_factory=dict)
+    plans: dict[str, tuple[Any, Place]] = field(default_factory=dict)
+    subscriptions: list[tuple[Any, Place]] = field(default_factory=list)
+
+
+def _head(value: Any, place: Place, findings: Findings, parts: _Parts) -> None:
+    if not isinstance(value, dict):
+        findings.add(place, "the file holds no mapping", f"write keys such as {', '.join(HeadSpec.model_fields)}")
+        return
+    # Key by key, so that one wrong section does not hide what the others say.
+    for word, written in value.items():
+        head = findings.checked(HeadSpec, {word: written}, place)
+        if head is None or word not in ("version", "currency", "timezone") or written is None:
+            continue
+        first = parts.head.setdefault(word, (getattr(head, word), place.at(word)))
+        if first[0] != getattr(head, word):
+            other = f"{first[0]} at {findings.where(first[1])}"
+            findings.add(place.at(word), f"{word} is {written} here and {other}", "write it once")
+    _define(value.get("meters"), place.at("meters"), parts.meters, findings)
+    _define(value.get("plans"), place.at("plans"), parts.plans, findings)
+    entries = value.get("subscriptions")
+    if isinstance(entries, list):
+        parts.subscriptions += [(entry, place.at("subscriptions", i)) for i, entry in enumerate(entries)]
+
+
+def _define(entries: Any, place: Place, defined: dict[str, tuple[Any, Place]], findings: Findings) -> None:
+    for name, entry in entries.items() if isinstance(entries, dict) else ():
+        here = place.at(name)
+        try:
+            key(name)
+        except ValueError as error:
+            what, _, hint = str(error).partition("; ")
+            findings.add(place.at(name), what, hint)
+        if name in defined:
+            findings.add(here, f"is also defined at {findings.where(defined[name][1])}", "keep one of them")
+        defined.setdefault(name, (entry, here))
+
+
+def _together(parts: _Parts, findings: Findings) -> Catalogue | None:
+    before = findings.count
+    currency, zone = _defaults(parts, findings)
+    meter_specs: dict[str, MeterSpec] = {}
+    meters: dict[str, Meter | None] = {}
+    for name, (raw, place) in parts.meters.items():
+        meter_spec = findings.checked(MeterSpec, raw, place)
+        meters[name] = None
+        if meter_spec is not None:
+            meter_specs[name], meters[name] = meter_spec, meter_of(name, meter_spec, place, findings)
+    plan_specs: dict[str, PlanSpec] = {}
+    plans: dict[str, Plan | None] = {}
+    for name, (raw, place) in parts.plans.items():
+        plans[name] = None
+        plan_spec = _plan_spec(raw, place, findings, meters)
+        if plan_spec is not None:
+            plan_specs[name] = plan_spec
+            plans[name] = plan_of(name, plan_spec, place, findings, meters, currency)
+    check_upsells(plan_specs, {name: place for name, (_, place) in parts.plans.items()}, findings)
+    entries: list[tuple[Subscription, SubscriptionSpec, Place]] = []
+    for raw, place in parts.subscriptions:
+        spec = findings.checked(SubscriptionSpec, raw, place)
+        if spec is None:
+            continue
+        subscription = subscription_of(spec, place, findings, plans, zone)
+        if subscription is not None:
+            entries.append((subscription, spec, place))
+    check_together([(subscription, place) for subscription, _, place in entries], findings, plans)
+    if findings.count > before or currency is None:
+        return None
+    entries.sort(key=lambda entry: (entry[0].consumer, entry[0].start, entry[0].plan))
+    whole = CatalogueSpec.model_construct(
+        version=1,
+        currency=currency,
+        timezone=None if zone.key == "UTC" else zone,
+        meters=meter_specs,
+        plans=plan_specs,
+        subscriptions=[spec for _, spec, _ in entries],
+    )
+    text = canonical_text(whole)
+    return Catalogue(
+        currency=Currency(currency),
+        meters={name: meter for name, meter in sorted(meters.items()) if meter is not None},
+        plans={name: plan for name, plan in sorted(plans.items()) if plan is not None},
+        subscriptions=tuple(subscription for subscription, _, _ in entries),
+        zone=zone,
+        text=text,
+        digest=hashlib.sha256(text.encode()).hexdigest(),
+    )
+
+
+def _defaults(parts: _Parts, findings: Findings) -> tuple[str | None, ZoneInfo]:
+    """The catalogue's currency and zone, from whichever file says them."""
+    start = Place(0, ())
+    readable = any(document.root is not None for document in findings.documents)
+    for word, example in (("version", "version: 1"), ("currency", "currency: USD")):
+        written = any(word in _keys(document.value) for document in findings.documents)
+        if readable and not written:
+            findings.add(start, f'key "{word}" is missing', f'add "{example}"')
+    currency, _ = parts.head.get("currency", (None, start))
+    zone, _ = parts.head.get("timezone", (ZoneInfo("UTC"), start))
+    return currency, zone
+
+
+def _keys(value: Any) -> Sequence[str]:
+    return list(value) if isinstance(value, dict) else []
+
+
+def _plan_spec(raw: Any, place: Place, findings: Findings, meters: dict[str, Meter | None]) -> PlanSpec | None:
+    """The plan with those charges that are right by themselves; None when the plan or any of them is not."""
+    charges = charges_of(raw.get("charges"), place, findings, meters) if isinstance(raw, dict) else []
+    without = {**raw, "charges": []} if isinstance(raw, dict) and isinstance(raw.get("charges"), list) else raw
+    spec = findings.checked(PlanSpec, without, place)
+    if spec is None or None in charges:
+        return None
+    return spec.model_copy(update={"charges": charges})

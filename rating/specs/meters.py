@@ -1,0 +1,96 @@
+"""A meter as written becomes a Meter, or findings about what does not fit inside it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from rating.core.meters import Matcher, Meter
+from rating.specs.fields import duration_text, share_text
+from rating.specs.findings import Findings, Place
+from rating.specs.schema import MeterSpec
+
+
+def meter_of(name: str, spec: MeterSpec, place: Place, findings: Findings) -> Meter | None:
+    """The meter, or None after at least one finding."""
+    before = findings.count
+    _labels(spec, place, findings)
+    _times(spec, place, findings)
+    if spec.coverage > 1:
+        findings.add(place.at("coverage"), f"{share_text(spec.coverage)} is more than 100%", "write a share up to 100%")
+    if findings.count > before:
+        return None
+    return Meter(
+        name=name,
+        metric=spec.metric,
+        consumer=spec.consumer,
+        dimensions=tuple(spec.dimensions),
+        where=tuple(Matcher(label, pattern) for label, pattern in sorted(spec.where.items())),
+        unit=spec.unit,
+        digits=spec.resolution,
+        lifetime=spec.counter,
+        births=spec.births,
+        replica_labels=tuple(spec.replica_labels),
+        volatile_labels=tuple(spec.volatile_labels),
+        target_labels=tuple(spec.target_labels),
+        window=spec.window,
+        settling=spec.settling,
+        scrape_interval=spec.scrape_interval,
+        lookback=spec.lookback,
+        coverage=spec.coverage,
+    )
+
+
+def _labels(spec: MeterSpec, place: Place, findings: Findings) -> None:
+    for key in ("dimensions", "replica_labels", "volatile_labels", "target_labels"):
+        labels = getattr(spec, key)
+        for i, label in enumerate(labels):
+            if label in labels[:i]:
+                findings.add(place.at(key, i), f'label "{label}" is listed twice', "keep one of them")
+    if spec.consumer in spec.dimensions:
+        findings.add(
+            place.at("dimensions", spec.dimensions.index(spec.consumer)),
+            f'label "{spec.consumer}" is already the consumer',
+            "leave it out of the dimensions",
+        )
+    # A billed label must be stable: usage of one counter may not wander between two consumers or two dimension values.
+    billed = (spec.consumer, *spec.dimensions)
+    for key, why in (
+        ("replica_labels", "replicas are merged, so it would be lost"),
+        ("volatile_labels", "it may change while the counter goes on"),
+    ):
+        for i, label in enumerate(getattr(spec, key)):
+            if label in billed:
+                findings.add(place.at(key, i), f'label "{label}" is billed by, but {why}', "remove it here or there")
+    for i, label in enumerate(spec.target_labels):
+        if label in spec.replica_labels:
+            findings.add(
+                place.at("target_labels", i),
+                f'label "{label}" cannot both name a target and tell replicas apart',
+                "replicas scrape the same target",
+            )
+
+
+def _times(spec: MeterSpec, place: Place, findings: Findings) -> None:
+    window = duration_text(spec.window)
+    if spec.window < timedelta(minutes=1) or timedelta(days=1) % spec.window:
+        findings.add(
+            place.at("window"),
+            f"a window of {window} does not tile a day in pieces of a minute or more",
+            "write a divisor of 24h such as 15m, 1h or 6h",
+        )
+    if spec.scrape_interval <= timedelta(0):
+        findings.add(
+            place.at("scrape_interval"), "a scrape interval of 0s", "write the job's scrape_interval, such as 15s"
+        )
+    elif spec.scrape_interval * 2 > spec.window:
+        findings.add(
+            place.at("scrape_interval"),
+            f"a scrape every {duration_text(spec.scrape_interval)} gives a window of {window} fewer than two samples",
+            "lengthen the window",
+        )
+    if spec.lookback < spec.window:
+        findings.add(
+            place.at("lookback"),
+            f"a lookback of {duration_text(spec.lookback)} is shorter than one window of {window}",
+            "write the retention of Prometheus, such as 15d",
+        )

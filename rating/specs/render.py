@@ -1,0 +1,48 @@
+"""A catalogue's one canonical text: one catalogue, one text, and it compiles to an equal catalogue again.
+
+Meters, plans and labels in order of name, subscriptions by consumer, start and plan, charges and tiers as the author
+ordered them (that is the order on invoices). What equals its default is left out, so the defaults of version 1 never
+change.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from rating.specs.schema import CatalogueSpec
+
+
+def canonical_text(spec: CatalogueSpec) -> str:
+    """YAML, readable by people and by `compile_catalogue`."""
+    written = spec.model_dump(exclude_defaults=True)
+    for meter in written.get("meters", {}).values():
+        if "where" in meter:
+            meter["where"] = dict(sorted(meter["where"].items()))
+    for key, plan in spec.plans.items():
+        for charge, text in zip(plan.charges, written["plans"][key].get("charges", ()), strict=True):
+            if "beyond" in charge.model_fields_set:
+                # Its default has to be written on purpose where the last tier is closed.
+                text["beyond"] = str(charge.beyond)
+    for section in ("meters", "plans"):
+        if section in written:
+            written[section] = dict(sorted(written[section].items()))
+    return yaml.dump(_plain(written), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Repeats values instead of writing anchors: a text must not depend on which objects happen to be shared."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return str(value)
+    return value

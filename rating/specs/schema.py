@@ -1,0 +1,167 @@
+"""The shape of a catalogue, as models: which keys there are, what each may hold, and what editors say about it.
+
+Decides structure only; whether the parts fit together is `compile`'s. The JSON schema is generated from these models.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from rating.core.meters import BirthPolicy, Lifetime
+from rating.core.money import Rounding
+from rating.core.periods import Cadence
+from rating.specs.fields import (
+    Amount,
+    Anchor,
+    CurrencyCode,
+    Duration,
+    Key,
+    Label,
+    Metric,
+    Moment,
+    Quantity,
+    Regex,
+    Resolution,
+    Share,
+    Spec,
+    Text,
+    Zone,
+)
+from rating.specs.prices import PriceSpec
+from rating.specs.words import words
+
+
+class MeterSpec(Spec):
+    """A counter to bill from: where it is found in Prometheus and what to believe about it."""
+
+    metric: Metric = Field(description="The Prometheus counter, such as api_requests_total.")
+    consumer: Label = Field(description="The label whose value is the consumer, such as consumer_id.")
+    dimensions: list[Label] = Field(
+        default_factory=list,
+        description="Labels kept beside the consumer: shown with usage, and what prices by dimension look at.",
+    )
+    where: dict[Label, Regex] = Field(
+        default_factory=dict,
+        description='Bill only series whose labels match these regular expressions as a whole: {status: "2.."}.',
+    )
+    unit: Text = Field(default="request", description="What one unit is called, in the singular.")
+    resolution: Resolution = Field(
+        default=0, description='The smallest step counted: 1, or "0.001" for thousandths of a unit.'
+    )
+    counter: Annotated[Lifetime, *words(Lifetime)] = Field(
+        default=Lifetime.PROCESS,
+        description="process: restarts at zero with its process, which exposes process_start_time_seconds. "
+        "durable: outlives processes; only a fall in value is a reset.",
+    )
+    births: Annotated[BirthPolicy, *words(BirthPolicy)] = Field(
+        default=BirthPolicy.BASELINE,
+        description="A counter that appears without proof of where it began: zero bills its first value in full, "
+        "baseline only what it counts from now on, hold leaves the window to a person.",
+    )
+    window: Duration = Field(default=timedelta(hours=1), description="Length of a usage window; divides a day.")
+    settling: Duration = Field(
+        default=timedelta(minutes=5), description="How long after its end a window waits for late samples."
+    )
+    scrape_interval: Duration = Field(
+        default=timedelta(seconds=15), description="How often Prometheus scrapes this counter."
+    )
+    lookback: Duration = Field(
+        default=timedelta(days=15),
+        description="How far back a counter's previous value is searched; usually the retention of Prometheus.",
+    )
+    replica_labels: list[Label] = Field(
+        default_factory=lambda: ["replica", "prometheus_replica"],
+        description="Labels that tell Prometheus replicas apart: one counter stands behind all their values.",
+    )
+    volatile_labels: list[Label] = Field(
+        default_factory=list, description="Labels that may change while the physical counter goes on."
+    )
+    target_labels: list[Label] = Field(
+        default_factory=lambda: ["job", "instance"],
+        description="Labels that name one scrape target; they tie a counter to its process start time.",
+    )
+    coverage: Share = Field(
+        default=Fraction(98, 100),
+        description="Share of the expected scrapes below which a window is held instead of billed.",
+    )
+
+
+class UsageSpec(Spec):
+    """What a charge is about."""
+
+    meter: Key = Field(description="A meter of this catalogue.")
+    name: Text | None = Field(default=None, description="The text on the line item; the meter's name when absent.")
+    key: Key | None = Field(
+        default=None,
+        description="Names this charge in the book; the meter's name when absent. Changing it makes another charge.",
+    )
+    included: Quantity = Field(
+        default=Fraction(0), description="Units per period that cost nothing, before the price begins."
+    )
+
+
+class ChargeSpec(PriceSpec, UsageSpec):
+    """How one meter is priced inside a plan."""
+
+
+class UpsellSpec(Spec):
+    """The plan to offer to a consumer who outgrows this one."""
+
+    to: Key = Field(description="The plan to offer.")
+    at: list[Share] = Field(description="Shares of the allowance at which to offer it: [80%, 100%].", min_length=1)
+
+
+class PlanSpec(Spec):
+    """Prices under one cadence and one currency, with a fee beside them."""
+
+    name: Text | None = Field(default=None, description="The name printed on invoices; the plan's key when absent.")
+    period: Annotated[Cadence, *words(Cadence)] = Field(default=Cadence.MONTH, description="How often it is billed.")
+    currency: CurrencyCode | None = Field(default=None, description="The catalogue's currency when absent.")
+    fee: Amount = Field(default=Fraction(0), description='Flat fee per period, in arrears: "49.00".')
+    rounding: Annotated[Rounding, *words(Rounding)] = Field(
+        default=Rounding.HALF_UP, description="How a line item's exact amount becomes whole cents."
+    )
+    charges: list[ChargeSpec] = Field(default_factory=list, description="What usage costs, one entry per meter.")
+    upsell: UpsellSpec | None = Field(default=None, description="What to offer a consumer who outgrows this plan.")
+
+
+class SubscriptionSpec(Spec):
+    """A consumer on a plan over time, and who pays for it."""
+
+    consumer: Text = Field(description="The consumer, as the meter's consumer label names it.")
+    customer: Text | None = Field(default=None, description="Who pays; the consumer when absent.")
+    plan: Key = Field(description="A plan of this catalogue.")
+    start: Moment = Field(description="The first day, at midnight in the time zone; or an instant, 2026-10-01T06:00Z.")
+    end: Moment | None = Field(default=None, description="The first day no longer billed; open when absent.")
+    anchor: Anchor | None = Field(
+        default=None,
+        description="The day periods begin on: a day of the month 1 to 31, a weekday, a date, or start. "
+        "Calendar periods when absent.",
+    )
+    timezone: Zone | None = Field(default=None, description="Where days begin; the catalogue's time zone when absent.")
+
+
+class CatalogueSpec(Spec):
+    """Meters, plans and subscriptions. A folder of files makes one catalogue; each file may hold some of the keys."""
+
+    version: Literal[1] | None = Field(default=None, description="The version of this format: 1.")
+    currency: CurrencyCode | None = Field(default=None, description="ISO 4217 code for plans that name none.")
+    timezone: Zone | None = Field(default=None, description="Where days and months begin; UTC when absent.")
+    meters: dict[Key, MeterSpec] = Field(default_factory=dict, description="What is counted, by name.")
+    plans: dict[Key, PlanSpec] = Field(default_factory=dict, description="What it costs, by key.")
+    subscriptions: list[SubscriptionSpec] = Field(default_factory=list, description="Who is on which plan, and when.")
+
+
+class HeadSpec(Spec):
+    """One file's keys, its sections not yet looked into."""
+
+    version: Literal[1] | None = None
+    currency: CurrencyCode | None = None
+    timezone: Zone | None = None
+    meters: dict[str, Any] | None = None
+    plans: dict[str, Any] | None = None
+    subscriptions: list[Any] | None = None
