@@ -20,7 +20,7 @@ def words(choices: type[StrEnum]) -> tuple[Any, ...]:
             return value
         if isinstance(value, str) and value in known:
             return choices(value)
-        meant = or_one_of(value if isinstance(value, str) else "", known, f"write one of {', '.join(known)}")
+        meant = or_one_of(value if isinstance(value, str) else "", known, "write one of these")
         raise ValueError(f"{shown(value)} is not one of {', '.join(known)}; {meant}")
 
     return PlainValidator(choose), PlainSerializer(str), WithJsonSchema({"enum": known})
