@@ -1,0 +1,56 @@
+"""When to speak: every span and share the rules use, in one table, each with its reason.
+
+Plans say at which share of an allowance to offer more; everything the catalogue cannot know stands here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from fractions import Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    rate_span: timedelta = timedelta(minutes=5)
+    """Rates look back this far; at least four scrapes of a slow meter."""
+
+    live_margin: timedelta = timedelta(minutes=10)
+    """How late a closing may be, beyond the settling delay, before live usage starts to be understated."""
+    live_span_limit: timedelta = timedelta(hours=2)
+    """Counters that vanished longer ago are left to the next closing: a raw range over all of them costs too much."""
+
+    trend_span: timedelta = timedelta(days=1)
+    """A forecast follows the last day, so that night and noon weigh alike."""
+    trend_step: timedelta = timedelta(minutes=10)
+    trend_points: int = 72
+    """Half a day of history before a trend is believed; until then the period's average pace forecasts."""
+    forecast_after: Fraction = Fraction(1, 10)
+    """Share of a period that must have passed before its forecast may alert."""
+    forecast_for: timedelta = timedelta(minutes=1)
+
+    scrape_failing_for: timedelta = timedelta(minutes=2)
+    """A gap longer than this can swallow a restart whole: what was counted before it is then gone."""
+    silent_for: timedelta = timedelta(minutes=5)
+    silent_memory: timedelta = timedelta(hours=6)
+    """A meter that spoke within this span is expected to speak on."""
+    flat_for: timedelta = timedelta(minutes=30)
+    """No increase for this long, where the same half hour a day ago and a week ago had some."""
+    lag: timedelta = timedelta(minutes=30)
+    """How long a due window may wait."""
+    held_for: timedelta = timedelta(minutes=15)
+    """Held windows are retried; a person is called when retries did not help."""
+    degraded_span: timedelta = timedelta(hours=6)
+    errors_span: timedelta = timedelta(minutes=15)
+    drift: Fraction = Fraction(1, 4)
+    """`increase()` loses about a fifth at births and replaced pods and far less otherwise; beyond a quarter, one of the
+    two measurements is wrong."""
+    engine_down_for: timedelta = timedelta(minutes=5)
+    unbilled_for: timedelta = timedelta(minutes=10)
+    """A subscription entered just after the first call is no news."""
+
+    runbook: str = "rules/README.md"
+    """Where people find what to do; the alert's name is the anchor."""
+
+
+DEFAULT = Policy()
