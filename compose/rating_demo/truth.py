@@ -24,6 +24,9 @@ from rating_demo.faults import Outage, Relabel, Replica, Restarts, Traffic, Unre
 from rating_demo.openmetrics import Series
 from rating_demo.traffic import Integers, calls, length
 
+WATCHED_BEFORE = timedelta(minutes=10)
+"""How long before the world's start each Prometheus began to watch."""
+
 
 class Who(NamedTuple):
     """What usage is kept by."""
@@ -93,6 +96,8 @@ class World:
     job: str = "api"
     consumer_label: str = "consumer_id"
     labels: Mapping[str, str] = field(default_factory=lambda: {"method": "GET"})
+    target_label: str = "instance"
+    """The label that names a target; with `pod`, its `instance` may be relabelled as it moves."""
     digits: int = 0
     instances: int = 2
     replicas: tuple[Replica, ...] = (Replica(),)
@@ -170,16 +175,20 @@ class World:
     @cached_property
     def _attempts(self) -> dict[tuple[int, Replica], Integers]:
         """When each replica tries to scrape each slot, by the world's clock."""
-        first, last, step = milliseconds(self.start), milliseconds(self.end), length(self.interval)
+        first, step = milliseconds(self.start), length(self.interval)
         attempts = {}
         for slot in range(self.instances):
             for index, replica in enumerate(self.replicas):
-                times = np.arange(first + int(self._rng(3, slot, index).integers(1, step)), last, step, dtype=np.int64)
-                for fault in self.faults:
-                    if isinstance(fault, Outage) and fault.replica in (None, replica.name):
-                        times = times[~self._within(fault, times)]
-                attempts[slot, replica] = times
+                attempts[slot, replica] = self._awake(replica, first + int(self._rng(3, slot, index).integers(1, step)))
         return attempts
+
+    def _awake(self, replica: Replica, first: int) -> Integers:
+        """Every interval from `first` on, but for the replica's outages."""
+        times = np.arange(first, milliseconds(self.end), length(self.interval), dtype=np.int64)
+        for fault in self.faults:
+            if isinstance(fault, Outage) and fault.replica in (None, replica.name):
+                times = times[~self._within(fault, times)]
+        return times
 
     def _seen(self, life: Life, replica: Replica) -> Integers:
         """When this replica scraped this process."""
@@ -200,7 +209,10 @@ class World:
         return int(counter.moments[0])
 
     def series(self) -> Iterator[Series]:
-        """Every series every replica stores: the counters, `process_start_time_seconds` and `up`."""
+        """Every series every replica stores: the counters, `process_start_time_seconds`, and `up`, also its own.
+
+        Prometheus began to watch itself a little before the world's start: what is born later was born in its sight.
+        """
         stored: dict[tuple[str, tuple[tuple[str, str], ...]], list[tuple[Integers, NDArray[Any]]]] = {}
 
         def store(metric: str, labels: dict[str, str], times: Integers, values: NDArray[Any], replica: Replica) -> None:
@@ -210,8 +222,11 @@ class World:
                     stored.setdefault((metric, tuple(names.items())), []).append((stamps, values[low:high]))
 
         for replica in self.replicas:
+            itself = {"job": "prometheus", "instance": "localhost:9090", "replica": replica.name}
+            awake = self._awake(replica, milliseconds(self.start - WATCHED_BEFORE))
+            store("up", itself, awake, np.ones(len(awake), dtype=np.int64), replica)
             for life in self.lives:
-                target = {"job": self.job, "instance": life.instance, "replica": replica.name}
+                target = {"job": self.job, self.target_label: life.instance, "replica": replica.name}
                 seen = self._seen(life, replica)
                 store("process_start_time_seconds", target, seen, np.full(len(seen), life.born / 1000), replica)
                 tried = self._tried(life, replica)
@@ -249,13 +264,13 @@ class World:
             "endpoint": counter.who.endpoint,
             "status": counter.status,
             "job": self.job,
-            "instance": life.instance,
+            self.target_label: life.instance,
             "replica": replica.name,
         }
 
     def _relabelled(self, labels: dict[str, str], times: Integers) -> Iterator[tuple[dict[str, str], int, int]]:
         """Spans of `times` with the labels that hold in them."""
-        if not self.relabels or not len(times):
+        if not self.relabels or not len(times) or labels["job"] != self.job:
             yield labels, 0, len(times)
             return
         terms = np.stack([(times - milliseconds(self.start)) // length(change.every) for change in self.relabels])

@@ -139,7 +139,7 @@ def test_a_hidden_restart_shows_no_fall() -> None:
 
 def test_a_moved_target_changes_its_labels_and_keeps_its_count() -> None:
     moved = replace(CALM, relabels=(Relabel("instance", 4 * HOUR),))
-    instances = {series.labels["instance"] for series in moved.series() if series.metric == "up"}
+    instances = {series.labels["instance"] for series in moved.series() if series.metric == moved.metric}
     assert instances == {f"api-{slot}:8000-{term}" for slot in (1, 2) for term in (0, 1, 2)}
     assert moved.usage() == CALM.usage()
 
