@@ -114,19 +114,24 @@ def _together(parts: _Parts, findings: Findings) -> Catalogue | None:
     meter_specs: dict[str, MeterSpec] = {}
     meters: dict[str, Meter | None] = {}
     for name, (raw, place) in parts.meters.items():
-        meter_spec = findings.checked(MeterSpec, raw, place)
         meters[name] = None
+        meter_spec, right = findings.salvaged(MeterSpec, raw, place)
         if meter_spec is not None:
-            meter_specs[name], meters[name] = meter_spec, meter_of(name, meter_spec, place, findings)
+            meter = meter_of(name, meter_spec, place, findings)
+            if right:
+                meter_specs[name], meters[name] = meter_spec, meter
     plan_specs: dict[str, PlanSpec] = {}
     plans: dict[str, Plan | None] = {}
     for name, (raw, place) in parts.plans.items():
         plans[name] = None
-        plan_spec = _plan_spec(raw, place, findings, meters)
+        charges = charges_of(raw, place, findings, meters)
+        plan_spec, right = _plan_spec(raw, place, findings)
         if plan_spec is not None:
-            plan_specs[name] = plan_spec
-            plans[name] = plan_of(name, plan_spec, place, findings, meters, currency)
-    check_upsells(plan_specs, {name: place for name, (_, place) in parts.plans.items()}, findings)
+            plan = plan_of(name, plan_spec, charges, place, findings, meters, currency)
+            if right and None not in charges:
+                plan_specs[name] = plan_spec.model_copy(update={"charges": charges})
+                plans[name] = plan
+    check_upsells(parts.plans, findings)
     entries: list[tuple[Subscription, SubscriptionSpec, Place]] = []
     for raw, place in parts.subscriptions:
         spec = findings.checked(SubscriptionSpec, raw, place)
@@ -176,11 +181,8 @@ def _keys(value: Any) -> Sequence[str]:
     return list(value) if isinstance(value, dict) else []
 
 
-def _plan_spec(raw: Any, place: Place, findings: Findings, meters: dict[str, Meter | None]) -> PlanSpec | None:
-    """The plan with those charges that are right by themselves; None when the plan or any of them is not."""
-    charges = charges_of(raw.get("charges"), place, findings, meters) if isinstance(raw, dict) else []
-    without = {**raw, "charges": []} if isinstance(raw, dict) and isinstance(raw.get("charges"), list) else raw
-    spec = findings.checked(PlanSpec, without, place)
-    if spec is None or None in charges:
-        return None
-    return spec.model_copy(update={"charges": charges})
+def _plan_spec(raw: Any, place: Place, findings: Findings) -> tuple[PlanSpec | None, bool]:
+    """The plan without its charges, which are checked one by one, and whether it is right."""
+    if isinstance(raw, dict) and isinstance(raw.get("charges"), list):
+        raw = {**raw, "charges": []}
+    return findings.salvaged(PlanSpec, raw, place)

@@ -6,6 +6,7 @@ Knows how a place is spoken of (`plan "pro", meter "search", graduated tier 3`),
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args
 
@@ -65,6 +66,19 @@ class Findings:
                 self._keep(target, _said(self.documents[place.file], (*place.path, *spoken), what), hint)
             return None
 
+    def salvaged(self, model: type[Model], value: Any, place: Place) -> tuple[Model | None, bool]:
+        """`value` as `model` and True; after findings, what is left of it without its wrong keys, and False."""
+        spec = self.checked(model, value, place)
+        if spec is not None or not isinstance(value, dict):
+            return spec, spec is not None
+        try:
+            model.model_validate(value)
+        except ValidationError as error:
+            wrong = {problem["loc"][0] for problem in error.errors(include_url=False) if problem["loc"]}
+            with suppress(ValidationError):
+                return model.model_validate({key: item for key, item in value.items() if key not in wrong}), False
+        return None, False
+
     def _keep(self, place: Place, what: str, hint: str, severity: Severity = Severity.ERROR) -> None:
         line = self.documents[place.file].line(place.path)
         self.found.append((place.file, line, Finding(self.where(place), what, hint, severity)))
@@ -113,6 +127,8 @@ def _subject(root: Any, path: Path) -> str:
     match path:
         case ("meters", name, *rest):
             return _joined(f'meter "{name}"', rest)
+        case ("plans", _, "charges", int(), "meter"):
+            return _subject(root, path[:-1])
         case ("plans", name, "charges", int(index), *rest):
             charge = _get(root, ("plans", name, "charges", index))
             meter = charge.get("meter") if isinstance(charge, dict) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rating.core.meters import Meter
@@ -22,10 +22,9 @@ Meters = Mapping[str, Meter | None]
 
 def charges_of(raw: Any, place: Place, findings: Findings, meters: Meters) -> list[ChargeSpec | None]:
     """Each charge by itself, None where it is wrong; the meters they name are looked up either way."""
-    if not isinstance(raw, list):
-        return []
+    entries = raw.get("charges") if isinstance(raw, dict) else None
     charges = []
-    for i, entry in enumerate(raw):
+    for i, entry in enumerate(entries if isinstance(entries, list) else ()):
         here = place.at("charges", i)
         meter = entry.get("meter") if isinstance(entry, dict) else None
         if isinstance(meter, str) and meter not in meters:
@@ -35,16 +34,28 @@ def charges_of(raw: Any, place: Place, findings: Findings, meters: Meters) -> li
 
 
 def plan_of(
-    key: str, spec: PlanSpec, place: Place, findings: Findings, meters: Meters, currency: str | None
+    key: str,
+    spec: PlanSpec,
+    charges: Sequence[ChargeSpec | None],
+    place: Place,
+    findings: Findings,
+    meters: Meters,
+    currency: str | None,
 ) -> Plan | None:
     """The plan, or None after at least one finding or where it needs a meter that is wrong itself."""
     before = findings.count
     money = Currency(spec.currency or currency or "XXX")
     _fee(spec, money, place, findings)
-    cards = _cards(spec, place, findings, meters)
+    cards = _cards(charges, place, findings, meters)
     if spec.upsell is not None:
-        _thresholds(spec, spec.upsell, place.at("upsell"), findings)
-    if findings.count > before or len(cards) < len(spec.charges):
+        _thresholds(spec.upsell, place.at("upsell"), findings)
+        if not any(charge is None or charge.included for charge in charges):
+            findings.warn(
+                place.at("upsell", "at"),
+                "no charge of this plan includes anything to use up",
+                'add "included" or remove the upsell',
+            )
+    if findings.count > before or len(cards) < len(charges):
         return None
     return Plan(
         key=key,
@@ -69,10 +80,12 @@ def _fee(spec: PlanSpec, money: Currency, place: Place, findings: Findings) -> N
         )
 
 
-def _cards(spec: PlanSpec, place: Place, findings: Findings, meters: Meters) -> list[RateCard]:
+def _cards(charges: Sequence[ChargeSpec | None], place: Place, findings: Findings, meters: Meters) -> list[RateCard]:
     cards: list[RateCard] = []
     keys: dict[str, int] = {}
-    for i, charge in enumerate(spec.charges):
+    for i, charge in enumerate(charges):
+        if charge is None:
+            continue
         here, key = place.at("charges", i), charge.key or charge.meter
         if key in keys:
             findings.add(
@@ -108,7 +121,7 @@ def _last_tier(charge: ChargeSpec, place: Place, findings: Findings) -> None:
             )
 
 
-def _thresholds(spec: PlanSpec, upsell: UpsellSpec, place: Place, findings: Findings) -> None:
+def _thresholds(upsell: UpsellSpec, place: Place, findings: Findings) -> None:
     for i, threshold in enumerate(upsell.at):
         if threshold <= 0:
             findings.add(
@@ -120,32 +133,28 @@ def _thresholds(spec: PlanSpec, upsell: UpsellSpec, place: Place, findings: Find
                 f"{share_text(threshold)} does not come after {share_text(upsell.at[i - 1])}",
                 "list the shares in rising order",
             )
-    if not any(charge.included for charge in spec.charges):
-        findings.warn(
-            place.at("at"), "no charge of this plan includes anything to use up", 'add "included" or remove the upsell'
-        )
 
 
-def check_upsells(plans: Mapping[str, PlanSpec | None], places: Mapping[str, Place], findings: Findings) -> None:
-    """Each upsell leads to another plan that exists, and not round in a circle."""
-    for key, spec in plans.items():
-        if spec is None or spec.upsell is None:
-            continue
-        place, to = places[key].at("upsell", "to"), spec.upsell.to
+def check_upsells(plans: Mapping[str, tuple[Any, Place]], findings: Findings) -> None:
+    """Each upsell, as written, leads to another plan that exists, and never round in a circle."""
+    offers = {}
+    for key, (raw, _) in plans.items():
+        upsell = raw.get("upsell") if isinstance(raw, dict) else None
+        to = upsell.get("to") if isinstance(upsell, dict) else None
+        if isinstance(to, str):
+            offers[key] = to
+    order = list(plans)
+    for key, to in offers.items():
+        place = plans[key][1].at("upsell", "to")
         if to == key:
-            findings.add(
-                place,
-                "the upsell offers the plan itself",
-                or_one_of("", set(plans) - {key}, "name the next larger plan"),
-            )
+            findings.add(place, "the upsell offers the plan itself", "name the next larger plan")
         elif to not in plans:
             findings.add(place, f'no plan is called "{to}"', or_one_of(to, plans))
         else:
             trail = [key]
-            while (
-                (step := plans.get(trail[-1])) is not None and step.upsell is not None and step.upsell.to not in trail
-            ):
-                trail.append(step.upsell.to)
-            if step is not None and step.upsell is not None and step.upsell.to == key:
+            while trail[-1] in offers and offers[trail[-1]] not in trail:
+                trail.append(offers[trail[-1]])
+            # Said once, at the plan that is written first.
+            if offers.get(trail[-1]) == key and key == min(trail, key=order.index):
                 circle = " to ".join([*trail, key])
                 findings.add(place, f"the upsells lead in a circle, {circle}", "let the largest plan offer none")

@@ -37,9 +37,7 @@ def subscription_of(
         )
     plan = plans.get(spec.plan)
     if plan is not None:
-        for key, instant in (("start", start), ("end", end)):
-            if instant is not None:
-                _on_a_window(key, instant, plan, place, findings)
+        _on_windows(start, end, zone, plan, place, findings)
     if findings.count > before:
         return None
     if spec.anchor is None:
@@ -65,16 +63,23 @@ def _instant(moment: date | datetime, zone: ZoneInfo) -> datetime:
     return datetime.combine(moment, time(), zone).astimezone(UTC)
 
 
-def _on_a_window(key: str, instant: datetime, plan: Plan, place: Place, findings: Findings) -> None:
-    """A window belongs to one period whole, so periods begin where windows do."""
+def _on_windows(
+    start: datetime, end: datetime | None, zone: ZoneInfo, plan: Plan, place: Place, findings: Findings
+) -> None:
+    """A window belongs to one period whole, so subscriptions and periods begin where windows do."""
     for meter in dict.fromkeys(card.meter for card in plan.cards):
-        if align(instant, meter.window) != instant:
-            findings.add(
-                place.at(key),
-                f'{stamp(instant)} UTC lies inside a window of {duration_text(meter.window)} of meter "{meter.name}"',
-                f"begin where a window does, such as {stamp(align(instant, meter.window))} UTC, or shorten the window",
-            )
-            return
+        window = f'a window of {duration_text(meter.window)} of meter "{meter.name}"'
+        for key, instant in (("start", start), ("end", end)):
+            if instant is not None and align(instant, meter.window) != instant:
+                hint = f"write {stamp(align(instant, meter.window))} UTC, or shorten the window"
+                findings.add(place.at(key), f"{stamp(instant)} UTC lies inside {window}", hint)
+                return
+        for month in range(1, 13):
+            midnight = datetime(start.year, month, 1, tzinfo=zone).astimezone(UTC)
+            if align(midnight, meter.window) != midnight:
+                what = f"midnight in {zone.key} is {midnight:%H:%M} UTC in {midnight:%B}, inside {window}"
+                findings.add(place, what, "shorten the window, or use the time zone UTC")
+                return
 
 
 def check_together(entries: Sequence[tuple[Subscription, Place]], findings: Findings, plans: Plans) -> None:
