@@ -1,0 +1,257 @@
+"""The demonstration's story, told in order: history, live traffic, invoices, proof, an alert. Starts nothing itself.
+
+Every figure on the screen is real: what `rating` prints is printed by the command, the alert is what Alertmanager
+delivered. A step that does not come to its end raises, and everything started is ended.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from rich.table import Table
+
+from rating.bootstrap import open_book
+from rating.core import vocabulary as names
+from rating.core.invoices import Invoice
+from rating.core.schedule import due_windows
+from rating.errors import RatingError
+from rating.settings import Settings
+from rating_demo.comparison import Compared, compare
+from rating_demo.finding import TOOLS
+from rating_demo.history import ALMOST_OUT, History
+from rating_demo.inbox import Received
+from rating_demo.screen import Screen
+from rating_demo.stage import Stage
+
+FOLDER = TOOLS.parent / ".demo"
+_MARGIN = 150
+"""Calls beyond the allowance: more than the scrapes of one restart can miss."""
+
+
+class DemoFailed(RatingError):
+    """The demonstration did not come to its end; says where and where to look."""
+
+
+class _Terminated(BaseException):
+    """SIGTERM, as an exception, so that everything started is ended on the way out."""
+
+
+def run(*, once: bool, install: bool, folder: Path = FOLDER, screen: Screen | None = None) -> None:
+    """Tell the whole story; with `once` return at its end, otherwise stay until Ctrl-C.
+
+    Raises:
+        PartMissing, PartFailed, DemoFailed: it could not be told.
+    """
+    screen = screen or Screen()
+    stage = Stage(folder)
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        with stage.opened():
+            _tell(stage, screen, install)
+            if not once:
+                _stay(stage, screen)
+    except (KeyboardInterrupt, _Terminated):
+        screen.say("stopped")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    screen.say(f"Everything started has ended. Logs, book and blocks stay in {_short(folder)} until the next time.")
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+def _tell(stage: Stage, screen: Screen, install: bool) -> None:
+    begun = time.monotonic()
+    history = History(datetime.now(UTC).replace(second=0, microsecond=0))
+
+    with screen.step("Find Prometheus, promtool, Alertmanager and amtool"):
+        stage.find_parts(install)
+
+    with screen.step("Make two months of history, its truth known, and turn it into Prometheus blocks"):
+        stage.write_catalogue(history)
+        samples = stage.write_history(history)
+        screen.say(f"{samples:,} samples from {history.last_month.start:%Y-%m-%d} to now: restarts, a Prometheus")
+        screen.say("that was down, a target out of reach, and for a week two replicas that saw everything twice")
+
+    with screen.step("Start the API with our middleware, its callers, Alertmanager and Prometheus with our rules"):
+        stage.start_servers()
+        stage.start_callers()
+
+    with screen.step("Start the engine; it closes every usage window since then, oldest first"):
+        stage.start_engine()
+        _catch_up(stage, screen, history)
+
+    with screen.step("Last month is whole, so its invoices are issued"):
+        invoices = _invoices(stage)
+        _show(stage, screen, "invoices", "list")
+        richest = max(invoices, key=lambda invoice: len(invoice.draft.lines))
+        _show(stage, screen, "invoices", "show", richest.number)
+        metered = next(number for number, line in enumerate(richest.draft.lines, 1) if line.meter)
+        _show(stage, screen, "explain", f"{richest.number}/{metered}", most=45)
+
+    with screen.step("Exact usage beside what increase() would have billed"):
+        rows = compare(stage.prometheus.url, stage.catalogue, invoices, history)
+        _compare(screen, stage, rows)
+
+    with screen.step(f"This month is open: {ALMOST_OUT} uses its allowance up, in real calls"):
+        alert = _outgrow(stage, screen, history)
+        _deliver(screen, stage, alert)
+        _show(stage, screen, "accrue")
+
+    screen.console.print(f"[bold]The whole story took {time.monotonic() - begun:.0f} s.[/] To look around:")
+    for what, url in (
+        ("Prometheus, its rules and alerts", f"{stage.prometheus.url}/alerts"),
+        ("Alertmanager", f"{stage.alertmanager.url}/#/alerts"),
+        ("the API and what it counts", f"{stage.api_url}/metrics"),
+        ("the engine's metrics and health", f"{stage.engine_url}/healthz"),
+    ):
+        screen.console.print(f"   {what:34} {url}", soft_wrap=True)
+    screen.console.print()
+
+
+def _catch_up(stage: Stage, screen: Screen, history: History) -> None:
+    since = history.last_month.start
+    total = len(due_windows(stage.catalogue.meters.values(), {}, since, history.now))
+    with screen.bar("windows closed", total) as done:
+
+        def closed() -> bool:
+            now = int(stage.total(names.WINDOWS_CLOSED))
+            done(min(now, total))
+            return now >= total
+
+        _wait(stage, "the engine closes all windows", closed, 900)
+    degraded = int(stage.total(names.WINDOWS_CLOSED, completeness="degraded"))
+    screen.say(f"{total - degraded:,} complete, {degraded} degraded (gaps and restarts, billed as seen and said so)")
+
+
+def _invoices(stage: Stage) -> tuple[Invoice, ...]:
+    expected = len(stage.catalogue.subscriptions)
+    _wait(stage, f"{expected} invoices are issued", lambda: stage.total(names.INVOICES_ISSUED) >= expected, 120)
+    with open_book(Settings(database_url=stage.book_url)) as book:
+        return book.invoices()
+
+
+def _compare(screen: Screen, stage: Stage, rows: list[Compared]) -> None:
+    table = Table(title="Last month: the obvious query, sum by (consumer) (increase(...[1h])), against the samples")
+    table.add_column("consumer")
+    table.add_column("meter")
+    for column in ("truly counted", "in the samples", "billed", "increase()", "error", "invoice", "with increase()"):
+        table.add_column(column, justify="right")
+    before = ""
+    for row in rows:
+        meter = stage.catalogue.meters[row.meter]
+        units = [_grouped(value, meter.digits) for value in (row.counted, row.proven, row.billed, row.estimated)]
+        error = f"{(row.estimated / row.proven - 1) * 100:+.2f} %" if row.proven else ""
+        money = [row.invoice.digits, row.invoice_estimated.digits] if row.consumer != before else ["", ""]
+        table.add_row(row.consumer, row.meter, *units, error, *money)
+        before = row.consumer
+    screen.console.print(table)
+    wrong = [row for row in rows if row.billed != row.proven]
+    if wrong:
+        row = wrong[0]
+        raise DemoFailed(
+            f"{len(wrong)} lines differ from the truth, first {row.consumer}, {row.meter}: billed {row.billed}, "
+            f"the samples prove {row.proven}; look at the book in {_short(stage.folder)}"
+        )
+    screen.say(f"All {len(rows)} billed quantities equal what the samples prove, to the unit.")
+
+
+def _grouped(value: int, digits: int) -> str:
+    whole, rest = divmod(value, 10**digits)
+    return f"{whole:,}.{rest:0{digits}}" if digits else f"{whole:,}"
+
+
+def _outgrow(stage: Stage, screen: Screen, history: History) -> Received:
+    meter = "api_calls"
+    [subscription] = [each for each in stage.catalogue.subscriptions if each.consumer == ALMOST_OUT]
+    plan = stage.catalogue.plans[subscription.plan]
+    included = int(next(card.included for card in plan.cards if card.meter.name == meter))
+    used = history.usage(meter, history.this_month).get(ALMOST_OUT, 0)
+    calls = max(included - used, 0) + _MARGIN
+    screen.say(f"{ALMOST_OUT} is on {plan.title}: {used:,} of {included:,} calls used; {calls:,} more are made now")
+    succeeded = stage.callers.burst(ALMOST_OUT, calls)
+    if succeeded < calls:
+        raise _failure(stage, f"only {succeeded} of {calls} calls were answered; the API's log is api.log")
+
+    def reached() -> Received | None:
+        return next((one for one in stage.inbox.received if _is_full(one)), None)
+
+    _wait(stage, "the alert arrives in the sales inbox", lambda: reached() is not None, 180)
+    alert = reached()
+    assert alert is not None
+    return alert
+
+
+def _is_full(alert: Received) -> bool:
+    labels = alert.labels
+    return (
+        alert.status == "firing"
+        and labels.get("consumer") == ALMOST_OUT
+        and labels.get("threshold") == "100%"
+        and labels.get("audience") == "upsell"
+    )
+
+
+def _deliver(screen: Screen, stage: Stage, alert: Received) -> None:
+    screen.say(f"[bold red]{alert.labels['alertname']}[/] delivered to {stage.inbox.url} at {alert.at:%H:%M:%S} UTC")
+    for key in ("summary", "description"):
+        screen.say(f"  {alert.annotations.get(key, '')}")
+    screen.console.print()
+
+
+def _show(stage: Stage, screen: Screen, *words: str, most: int = 200) -> None:
+    status, printed = stage.rating(*words, width=screen.width, colour=screen.console.is_terminal)
+    lines = printed.splitlines()
+    if len(lines) > most:
+        printed = "\n".join([*lines[:most], f"... {len(lines) - most} more lines"])
+    screen.command(words, printed)
+    if status not in (0, 3):
+        raise _failure(stage, f"rating {' '.join(words)} ended with status {status}")
+
+
+def _wait(stage: Stage, what: str, done: Callable[[], bool], seconds: float) -> None:
+    """Wait until `done()`; give up when the engine dies, reports errors that last, or time is over."""
+    try:
+        stage.engine.wait_until(done, seconds)
+    except RatingError as error:
+        raise DemoFailed(f"waiting until {what}: {error}\n{_health(stage)}") from error
+
+
+def _health(stage: Stage) -> str:
+    try:
+        held = int(stage.total(names.WINDOWS_HELD))
+    except OSError:
+        return f"Logs are in {_short(stage.folder)}"
+    return f"{held} windows are held (`rating windows list --held` tells why). Logs are in {_short(stage.folder)}"
+
+
+def _failure(stage: Stage, what: str) -> DemoFailed:
+    return DemoFailed(f"{what}; logs are in {_short(stage.folder)}")
+
+
+def _short(folder: Path) -> str:
+    try:
+        return f"{folder.relative_to(Path.cwd())}/"
+    except ValueError:
+        return f"{folder}/"
+
+
+def _stay(stage: Stage, screen: Screen) -> None:
+    """Until Ctrl-C; new notifications are shown as they arrive."""
+    screen.say("[bold]It all keeps running. Ctrl-C ends it.[/]")
+    shown = len(stage.inbox.received)
+    while True:
+        time.sleep(1)
+        received = stage.inbox.received
+        for one in received[shown:]:
+            screen.say(f"{one.at:%H:%M:%S} {one.receiver}: {one.status} {one.annotations.get('summary', one.labels)}")
+        shown = len(received)
+        for process in (stage.engine, stage.prometheus.process, stage.alertmanager.process):
+            if not process.running:
+                raise DemoFailed(str(process.failure("ended by itself")))

@@ -1,0 +1,71 @@
+"""How the demonstration shows itself: numbered steps with their seconds, a bar that moves, the commands it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+_WIDE = 120
+
+
+class Screen:
+    """A terminal, or a log that is read later: then a bar becomes a line every tenth."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        if not self.console.is_terminal:
+            self.console = Console(highlight=False, width=_WIDE, file=self.console.file)
+        self._steps = 0
+
+    @property
+    def width(self) -> int:
+        return min(self.console.width, _WIDE)
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Number and title when it begins, its seconds when it is done."""
+        self._steps += 1
+        self.console.print(f"[bold cyan]{self._steps}.[/] [bold]{title}[/]")
+        begun = time.monotonic()
+        yield
+        self.say(f"[dim]{time.monotonic() - begun:.1f} s[/]")
+        self.console.print()
+
+    def say(self, sentence: str) -> None:
+        self.console.print(f"   {sentence}")
+
+    @contextmanager
+    def bar(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Yields what to tell how much is done."""
+        if self.console.is_terminal:
+            columns = (
+                TextColumn("   {task.description}"),
+                BarColumn(bar_width=40),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+            )
+            with Progress(*columns, console=self.console) as progress:
+                task = progress.add_task(what, total=total)
+                yield lambda done: progress.update(task, completed=done)
+            return
+        said = 0
+
+        def note(done: int) -> None:
+            nonlocal said
+            tenth = 10 * done // total if total else 10
+            if tenth > said:
+                said = tenth
+                self.say(f"{what}: {done} of {total}")
+
+        yield note
+
+    def command(self, words: tuple[str, ...], printed: str) -> None:
+        """A command as one would type it, and what it printed."""
+        self.console.print(f"[bold green]$ rating {' '.join(words)}[/]")
+        self.console.print(Text.from_ansi(printed.rstrip("\n")), soft_wrap=True)
+        self.console.print()

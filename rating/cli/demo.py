@@ -1,0 +1,33 @@
+"""`rating demo`: the whole system on this machine, on real traffic. The story is told by the package rating_demo."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rating.errors import RatingError
+
+
+def add(app: typer.Typer) -> None:
+    app.command("demo")(command)
+
+
+def command(
+    once: Annotated[bool, typer.Option("--once", help="Run through and exit 0, or say what failed.")] = False,
+    install: Annotated[
+        bool, typer.Option("--install", help="Install missing parts by apt-get, where that can be done.")
+    ] = False,
+) -> None:
+    """Real traffic, a real Prometheus, real invoices; stays up until Ctrl-C.
+
+    Works inside a checkout: its state is .demo/, emptied at each start.
+    """
+    try:
+        # Imported late: no other command needs its parts, and an installed wheel has no catalogue to demonstrate.
+        from rating_demo import main
+    except ModuleNotFoundError as error:
+        raise RatingError(
+            f"the demonstration needs {error.name}; in a checkout, `make demo` brings everything"
+        ) from error
+    main.run(once=once, install=install)
