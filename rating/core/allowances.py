@@ -1,6 +1,6 @@
 """Allowances: units a customer has already been promised, taken off before the price begins.
 
-Decides how many units are left to price. What those cost is `prices`; what a promise was worth in money is `adjustments`.
+Decides how many units are left to price. What those cost is `prices`; promises in money are `adjustments`.
 """
 
 from __future__ import annotations

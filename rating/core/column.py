@@ -76,6 +76,12 @@ class Column:
         """Some of the rows, by mask, position or slice."""
         return Column(self.units[chosen], self.denominator, self.bound)
 
+    def spread(self, mask: Mask) -> Column:
+        """These rows put where the mask holds, in order; zero elsewhere."""
+        units = np.zeros(len(mask), self.units.dtype)
+        units[mask] = self.units
+        return Column(units, self.denominator, self.bound)
+
     def over(self, denominator: int) -> Column:
         """The same numbers over a multiple of this denominator."""
         factor, rest = divmod(denominator, self.denominator)
@@ -176,6 +182,22 @@ class Column:
             np.multiply(line_of[line], block, out=out)
             out += start_of[line]
         return Column(result, scale, bound)
+
+    def running(self, offsets: NDArray[np.intp]) -> Column:
+        """Running totals inside groups: group k holds the rows `offsets[k]` up to before `offsets[k + 1]`."""
+        totals, bound = self._accumulated()
+        before = np.repeat(totals[offsets[:-1]], np.diff(offsets))
+        return Column(totals[1:] - before, self.denominator, bound)
+
+    def sums(self, offsets: NDArray[np.intp]) -> Column:
+        """One total per group; 0 for an empty one."""
+        totals, bound = self._accumulated()
+        return Column(totals[offsets[1:]] - totals[offsets[:-1]], self.denominator, bound)
+
+    def _accumulated(self) -> tuple[Integers, int]:
+        bound = self.bound * len(self)
+        units = self._safe(2 * bound)
+        return np.concatenate((np.zeros(1, units.dtype), np.cumsum(units))), bound
 
     def total(self) -> Fraction:
         return Fraction(sum(self.units.tolist()), self.denominator)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from fractions import Fraction
 
@@ -41,6 +41,8 @@ _EXPONENTS = {
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
     **dict.fromkeys(("CLF", "UYW"), 4),
 }
+
+_MOST_DIGITS = 400
 
 
 class Rounding(StrEnum):
@@ -127,9 +129,15 @@ def exact(text: str | int | Decimal) -> Fraction:
     """
     if isinstance(text, bool) or not isinstance(text, str | int | Decimal):
         raise TypeError(f"{text!r} is a {type(text).__name__}; write amounts as text or integers, floats lose digits")
-    number = Decimal(text)
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not a decimal number; write it like 0.0005") from None
     if not number.is_finite():
         raise ValueError(f"{text!r} is not a finite number")
+    # "1e999999999" is eleven characters and a gigabyte of digits.
+    if not -_MOST_DIGITS <= number.adjusted() <= _MOST_DIGITS:
+        raise ValueError(f"{text!r} has more than {_MOST_DIGITS} digits; write money and quantities in ordinary units")
     return Fraction(number)
 
 

@@ -151,8 +151,8 @@ class Tiers:
         end = "open" if self.end is None else decimal_text(self.end)
         ends = "below" if self.upper is Upper.EXCLUSIVE else "at"
         return NoTierCovers(
-            f"quantity {decimal_text(quantity)} lies beyond the last tier, which ends {ends} {end}; leave the last up_to"
-            f" open, or say what happens beyond it: {Beyond.UNBILLED} or {Beyond.LAST_TIER_PRICE}"
+            f"quantity {decimal_text(quantity)} lies beyond the last tier, which ends {ends} {end}; leave the last"
+            f" up_to open, or say what happens beyond it: {Beyond.UNBILLED} or {Beyond.LAST_TIER_PRICE}"
         )
 
     def name(self, index: int) -> str:

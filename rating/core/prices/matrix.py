@@ -1,0 +1,93 @@
+"""Matrix: the values of some dimensions choose the price (model and direction, endpoint, region).
+
+Cells are tried in the order written and the first that matches wins, so the narrow ones come first. A usage no cell
+matches takes the declared default, or is refused: it is never free by accident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from rating.core.column import Column
+from rating.core.prices.price import Portion, Price
+from rating.errors import PricingError
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """`price` for usage that has all these dimension values; an empty match fits everything."""
+
+    match: Mapping[str, str]
+    price: Price
+
+    def matches(self, values: Mapping[str, str]) -> bool:
+        return all(values.get(dimension) == value for dimension, value in self.match.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    dimensions: tuple[str, ...]
+    """The order in which usage carries its values."""
+    cells: tuple[Cell, ...]
+    default: Price | None = None
+    _found: dict[tuple[str, ...], Price] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for number, cell in enumerate(self.cells, 1):
+            unknown = set(cell.match) - set(self.dimensions)
+            if unknown:
+                raise ValueError(
+                    f"cell {number} matches on {', '.join(sorted(unknown))}, but the matrix has the dimensions "
+                    f"{', '.join(self.dimensions)}"
+                )
+
+    def price(self, values: Sequence[str]) -> Price:
+        """The price for these dimension values.
+
+        Raises:
+            PricingError: no cell matches and there is no default.
+        """
+        found = self._found.get(key := tuple(values))
+        if found is None:
+            named = dict(zip(self.dimensions, key, strict=True))
+            found = next((cell.price for cell in self.cells if cell.matches(named)), self.default)
+            if found is None:
+                shown = ", ".join(f"{dimension}={value}" for dimension, value in named.items())
+                raise PricingError(f"no cell of the price matrix matches {shown}; add one, or declare a default")
+            self._found[key] = found
+        return found
+
+    def amounts_of(self, values: Sequence[Sequence[str]], quantities: Column) -> Column:
+        """One amount per row; `values[i]` are row i's dimension values."""
+        prices = [self.price(row) for row in values]
+        rows_of: dict[int, list[int]] = {}
+        for row, price in enumerate(prices):
+            rows_of.setdefault(id(price), []).append(row)
+        amounts = Column.full(len(quantities), 0)
+        for rows in rows_of.values():
+            at = np.array(rows, np.intp)
+            mask = np.zeros(len(quantities), np.bool_)
+            mask[at] = True
+            priced = prices[rows[0]].amounts(quantities.rows(at))
+            amounts = priced.spread(mask).where(mask, amounts)
+        return amounts
+
+    def amounts(self, quantities: Column) -> Column:
+        """Usage without dimension values: the default cell's."""
+        return self._default().amounts(quantities)
+
+    def portions(self, quantity: Fraction) -> tuple[Portion, ...]:
+        return self._default().portions(quantity)
+
+    def _default(self) -> Price:
+        fallback = self.default or next((cell.price for cell in self.cells if not cell.match), None)
+        if fallback is None:
+            raise PricingError(
+                f"this price looks at {', '.join(self.dimensions)}, the usage does not say them and no default cell is "
+                "declared; rate it by dimension, or declare a default"
+            )
+        return fallback
