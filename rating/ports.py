@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -108,6 +108,12 @@ class Book(Protocol):
     def closings(self, meter: str, period: Period) -> tuple[ClosingHead, ...]:
         """Closed windows of a meter that start inside `period`, oldest first."""
 
+    def closed(self, meter: str, period: Period) -> Mapping[datetime, Completeness]:
+        """Start and completeness of every closed window of a meter that starts inside `period`: cheap to ask often."""
+
+    def closed_through(self, meter: str) -> datetime | None:
+        """The end of a meter's last closed window; None before the first."""
+
     def held(self) -> tuple[HeldEntry, ...]:
         """Windows held and not closed since, oldest first; the latest reason of each."""
 
@@ -145,6 +151,9 @@ class Book(Protocol):
         """Issued invoices in order of number; with `period`, those whose billing period starts inside it."""
 
     def invoice(self, number: str) -> Invoice | None: ...
+
+    def issued(self) -> frozenset[str]:
+        """The key of every issued invoice: cheap to ask often."""
 
     # projections: may be lost and rebuilt at any time
     def show_accruals(self, accruals: Sequence[Accrual], *, at: datetime) -> None:

@@ -26,7 +26,7 @@ from rating.core.entries import (
 from rating.core.invoices import Draft, Invoice
 from rating.core.periods import Period
 from rating.core.subscriptions import Subscription
-from rating.core.windows import Closing, Held, Usage
+from rating.core.windows import Closing, Completeness, Held, Usage
 from rating.ports import Accrual, ClosingHead, HeldEntry, KeptCatalogue, UsageRow
 
 
@@ -74,6 +74,14 @@ class MemoryBook:
             )
             for closing, meter_digest, at in self._closed(period, meter)
         )
+
+    def closed(self, meter: str, period: Period) -> dict[datetime, Completeness]:
+        return {closing.window.start: closing.completeness for closing, _, _ in self._closed(period, meter)}
+
+    def closed_through(self, meter: str) -> datetime | None:
+        with self._turn:
+            ends = (closing.window.end for (name, _), (closing, _, _) in self._closings.items() if name == meter)
+            return max(ends, default=None)
 
     def held(self) -> tuple[HeldEntry, ...]:
         with self._turn:
@@ -161,6 +169,10 @@ class MemoryBook:
 
     def invoice(self, number: str) -> Invoice | None:
         return next((invoice for invoice in self.invoices() if invoice.number == number), None)
+
+    def issued(self) -> frozenset[str]:
+        with self._turn:
+            return frozenset(invoice.draft.key for invoice in self._invoices.values())
 
     # projections
     def show_accruals(self, accruals: Sequence[Accrual], *, at: datetime) -> None:

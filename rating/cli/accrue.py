@@ -45,12 +45,14 @@ def command(
     show(list(_rows(accrued)), COLUMNS, format)
     for meter, end in sorted(accrued.through.items()):
         stderr.print(f"meter {meter}: through {stamp(end)}")
-    strangers = {meter: names for meter, names in accrued.unbilled_consumers.items() if names}
-    for meter, names in sorted(strangers.items()):
+    strangers = {meter: consumers for meter, consumers in accrued.unbilled.items() if consumers}
+    for meter, consumers in sorted(strangers.items()):
+        names = list(consumers)
         listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        amount = accrued.unbilled[meter]
+        amount = decimal_text(catalogue.meters[meter].quantity(sum(consumers.values())))
         stderr.print(
-            f"meter {meter}: {amount} counted for nobody: {listed}; subscribe them with `rating subscriptions add`"
+            f"meter {meter}: {amount} counted this month for nobody: {listed}; `rating subscriptions add` subscribes them",
+            soft_wrap=True,
         )
     raise typer.Exit(LOOK if strangers else DONE)
 
@@ -58,6 +60,8 @@ def command(
 def _rows(accrued: job.Accrued) -> Iterator[dict[str, object]]:
     for group in accrued.plans:
         currency = group.plan.currency
+        used_by = {entry.card.key: entry.rated.quantity.fractions() for entry in group.cards}
+        owed_by = {entry.card.key: entry.rated.amount.fractions() for entry in group.cards}
         for index, subscription in enumerate(group.subscriptions):
             shared = {
                 "consumer": subscription.consumer,
@@ -69,9 +73,9 @@ def _rows(accrued: job.Accrued) -> Iterator[dict[str, object]]:
                 fee = round_amount(group.fee, currency, group.plan.rounding)
                 yield {**shared, "charge": "fee", "accrued": fee.digits}
             for entry in group.cards:
-                used = entry.rated.quantity.fraction(index)
+                used = used_by[entry.card.key][index]
                 included = entry.card.included
-                amount = round_amount(entry.rated.amount.fraction(index), currency, group.plan.rounding)
+                amount = round_amount(owed_by[entry.card.key][index], currency, group.plan.rounding)
                 yield {
                     **shared,
                     "charge": entry.card.key,

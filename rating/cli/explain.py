@@ -113,7 +113,7 @@ def _windows(invoice: Invoice, item: Explained, every: bool) -> None:
         show(rows, ("start", "end", "dimensions", "quantity", "completeness"), Format.TABLE)
     else:
         rows = [
-            {"day": str(day), "windows": count, "quantity": decimal_text(Fraction(quantity, scale))}
+            {"day": str(day), "windows": str(count), "quantity": decimal_text(Fraction(quantity, scale))}
             for day, count, quantity in item.by_day(ZoneInfo(invoice.draft.zone))
         ]
         show(rows, ("day", "windows", "quantity"), Format.TABLE)

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from rating.core.periods import Period, next_period
 from rating.core.plans import Plan
 from rating.core.subscriptions import Subscription
-from rating.core.windows import Completeness
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -70,7 +69,7 @@ class Gap:
 
 
 def gap(
-    meter: str, period: Period, length: timedelta, closed: dict[datetime, Completeness], held: Collection[datetime]
+    meter: str, period: Period, length: timedelta, closed: Collection[datetime], held: Collection[datetime]
 ) -> Gap | None:
     """What keeps `period` of a meter from being billed; None when every window is closed."""
     missing = [window.start for window in period.windows(length) if window.start not in closed]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from fractions import Fraction
+from functools import cache
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from rating.core.charges import Rated, rate
 from rating.core.column import Column
 from rating.core.drafts import part_of
-from rating.core.periods import Period
+from rating.core.periods import Period, billing_period
 from rating.core.plans import Plan
 from rating.core.ratecards import RateCard
 from rating.core.subscriptions import Subscription
@@ -46,11 +49,21 @@ class AccruedPlan:
 class Accrued:
     at: datetime
     plans: tuple[AccruedPlan, ...]
-    through: dict[str, datetime]
+    through: Mapping[str, datetime]
     """Per meter: the end of the last closed window contained."""
-    unbilled: dict[str, int]
-    """Per meter: usage in the current calendar month of consumers nobody subscribed, in the meter's resolution."""
-    unbilled_consumers: dict[str, tuple[str, ...]]
+    unbilled: Mapping[str, Mapping[str, int]]
+    """Per meter: usage this calendar month of each consumer nobody subscribed, in the meter's resolution."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToDate:
+    """What the book and the contracts say at one instant: everything that rating needs."""
+
+    groups: Mapping[Terms, Sequence[Subscription]]
+    totals: Mapping[tuple[str, Period], Mapping[str, int]]
+    """Per meter and part of the period: quantity by consumer, in the meter's resolution."""
+    through: Mapping[str, datetime]
+    unbilled: Mapping[str, Mapping[str, int]]
 
 
 def accrue(book: Book, contracts: Contracts, *, now: datetime, consumer: str | None = None) -> Accrued:
@@ -59,27 +72,47 @@ def accrue(book: Book, contracts: Contracts, *, now: datetime, consumer: str | N
     Raises:
         NoPlanInForce, NoTierCovers: the contract does not say what the usage costs.
     """
+    return rate_all(usage_to_date(book, contracts, now, consumer), now)
+
+
+def usage_to_date(book: Book, contracts: Contracts, now: datetime, consumer: str | None = None) -> ToDate:
+    """Gather: open subscriptions by their terms, and the closed usage of each meter they pay for."""
     groups = _groups(contracts, now, consumer)
-    totals = {
-        (card.meter.name, active): _by_consumer(book.totals(card.meter.name, active, consumer))
-        for plan, _, active in groups
-        for card in plan.cards
-    }
+    spans = {(card.meter.name, terms.active) for terms in groups for card in terms.plan.cards}
+    totals = {(meter, span): _by_consumer(book.totals(meter, span, consumer)) for meter, span in sorted(spans)}
+    month = Period(now.replace(day=1, hour=0, minute=0, second=0, microsecond=0), now)
+    known = {subscription.consumer for subscription in contracts.subscriptions}
+    through: dict[str, datetime] = {}
+    unbilled: dict[str, dict[str, int]] = {}
+    for meter in contracts.current.meters.values():
+        end = book.closed_through(meter.name)
+        if end is not None:
+            through[meter.name] = end
+        counted = totals.get((meter.name, month)) or _by_consumer(book.totals(meter.name, month))
+        unbilled[meter.name] = {name: units for name, units in sorted(counted.items()) if name not in known}
+    return ToDate(groups, totals, through, unbilled)
+
+
+def rate_all(to_date: ToDate, now: datetime) -> Accrued:
+    """Decide: one pass over arrays per rate card and terms."""
     plans = tuple(
         AccruedPlan(
-            plan,
-            period,
-            active,
+            terms.plan,
+            terms.period,
+            terms.active,
             tuple(subscriptions),
             tuple(
-                _accrue_card(part_of(card, active.share_of(period)), subscriptions, totals[card.meter.name, active])
-                for card in plan.cards
+                _accrue_card(
+                    part_of(card, terms.active.share_of(terms.period)),
+                    subscriptions,
+                    to_date.totals[card.meter.name, terms.active],
+                )
+                for card in terms.plan.cards
             ),
         )
-        for (plan, period, active), subscriptions in groups.items()
+        for terms, subscriptions in to_date.groups.items()
     )
-    through, unbilled, unknown = _meters(book, contracts, now)
-    return Accrued(now, plans, through, unbilled, unknown)
+    return Accrued(now, plans, to_date.through, to_date.unbilled)
 
 
 def show(book: Book, accrued: Accrued) -> None:
@@ -104,25 +137,36 @@ def rows(accrued: Accrued) -> Iterable[Accrual]:
                 yield Accrual(subscription.key, key, start, quantity, f"{amount}/{denominator}")
 
 
-_Groups = dict[tuple[Plan, Period, Period], list[Subscription]]
+class Terms(NamedTuple):
+    """What subscriptions must share to be rated in one pass."""
+
+    plan: Plan
+    period: Period
+    active: Period
 
 
-def _groups(contracts: Contracts, now: datetime, consumer: str | None) -> _Groups:
-    groups: dict[tuple[str, str, Period, Period], tuple[Plan, list[Subscription]]] = {}
-    for subscription in contracts.subscriptions:
-        if consumer not in (None, subscription.consumer):
-            continue
-        plan, _ = contracts.plan(subscription.plan, max(now, subscription.start))
-        period = subscription.period(plan.cadence, now)
+def _groups(contracts: Contracts, now: datetime, consumer: str | None) -> dict[Terms, list[Subscription]]:
+    groups: dict[tuple[str, str, Period, Period], tuple[Terms, list[Subscription]]] = {}
+
+    @cache
+    def open_period(key: str, anchor: date, zone: ZoneInfo, begun: datetime) -> tuple[Plan, str, Period]:
+        plan, _ = contracts.plan(key, max(now, begun))
+        period = billing_period(plan.cadence, anchor, zone, now)
         # The plan is the one of the day the period began, as the invoice will have it.
-        plan, digest = contracts.plan(subscription.plan, max(period.start, subscription.start))
+        plan, digest = contracts.plan(key, max(period.start, begun))
+        return plan, digest, period
+
+    for subscription in contracts.subscriptions:
+        if consumer not in (None, subscription.consumer) or subscription.start > now:
+            continue
+        plan, digest, period = open_period(
+            subscription.plan, subscription.anchor, subscription.zone, subscription.start
+        )
         active = subscription.active(period)
-        if active is not None and active.start <= now:
-            groups.setdefault((plan.key, digest, period, active), (plan, []))[1].append(subscription)
-    return {
-        (plan, period, active): sorted(members, key=lambda member: member.key)
-        for (_, _, period, active), (plan, members) in sorted(groups.items(), key=lambda item: item[0])
-    }
+        if active is not None:
+            key = (plan.key, digest, period, active)
+            groups.setdefault(key, (Terms(plan, period, active), []))[1].append(subscription)
+    return dict(groups[key] for key in sorted(groups))
 
 
 def _by_consumer(usage: Iterable[Usage]) -> dict[str, int]:
@@ -132,26 +176,6 @@ def _by_consumer(usage: Iterable[Usage]) -> dict[str, int]:
     return totals
 
 
-def _accrue_card(card: RateCard, subscriptions: Sequence[Subscription], totals: dict[str, int]) -> AccruedCard:
+def _accrue_card(card: RateCard, subscriptions: Sequence[Subscription], totals: Mapping[str, int]) -> AccruedCard:
     units = [totals.get(subscription.consumer, 0) for subscription in subscriptions]
     return AccruedCard(card, rate(card, Column.of_units(units, 10**card.meter.digits)))
-
-
-def _meters(
-    book: Book, contracts: Contracts, now: datetime
-) -> tuple[dict[str, datetime], dict[str, int], dict[str, tuple[str, ...]]]:
-    month = Period(now.replace(day=1, hour=0, minute=0, second=0, microsecond=0), now)
-    known = {subscription.consumer for subscription in contracts.subscriptions}
-    through: dict[str, datetime] = {}
-    unbilled: dict[str, int] = {}
-    unknown: dict[str, tuple[str, ...]] = {}
-    for meter in contracts.current.meters.values():
-        heads = book.closings(meter.name, month)
-        if heads:
-            through[meter.name] = max(head.window.end for head in heads)
-        strangers = {
-            name: units for name, units in _by_consumer(book.totals(meter.name, month)).items() if name not in known
-        }
-        unbilled[meter.name] = sum(strangers.values())
-        unknown[meter.name] = tuple(sorted(strangers))
-    return through, unbilled, unknown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
@@ -13,7 +13,7 @@ from rating.core.invoices import Draft, Invoice
 from rating.core.periods import Period
 from rating.core.windows import Completeness
 from rating.jobs.contracts import Contracts
-from rating.ports import Book, ClosingHead, UsageRow
+from rating.ports import Book, UsageRow
 
 BATCH = 200
 """Invoices issued in one transaction: a crash costs at most this much work and never a number."""
@@ -57,7 +57,7 @@ def bill(
     """
     wanted = [
         item
-        for item in due(contracts.subscriptions, contracts.plan, _issued(book), now)
+        for item in due(contracts.subscriptions, contracts.plan, book.issued(), now)
         if (starting is None or starting[0] <= _first_day(item) < starting[1])
         and consumer in (None, item.subscription.consumer)
     ]
@@ -84,17 +84,13 @@ def _first_day(item: Due) -> date:
     return item.period.start.astimezone(item.subscription.zone).date()
 
 
-def _issued(book: Book) -> frozenset[str]:
-    return frozenset(invoice.draft.key for invoice in book.invoices())
-
-
 class _UsageReader:
     """Reads the book once per meter and span, however many subscriptions share them."""
 
     def __init__(self, book: Book) -> None:
         self._book = book
         self._held = {(entry.held.meter, entry.held.window.start) for entry in book.held()}
-        self._heads: dict[tuple[str, Period], dict[datetime, Completeness]] = {}
+        self._states: dict[tuple[str, Period], Mapping[datetime, Completeness]] = {}
         self._usage: dict[tuple[str, Period], dict[str, MeteredUsage]] = {}
 
     def gaps(self, item: Due) -> tuple[str, ...]:
@@ -115,11 +111,10 @@ class _UsageReader:
             for card in item.plan.cards
         }
 
-    def _closed(self, meter: str, span: Period) -> dict[datetime, Completeness]:
-        if (meter, span) not in self._heads:
-            heads: Sequence[ClosingHead] = self._book.closings(meter, span)
-            self._heads[meter, span] = {head.window.start: head.completeness for head in heads}
-        return self._heads[meter, span]
+    def _closed(self, meter: str, span: Period) -> Mapping[datetime, Completeness]:
+        if (meter, span) not in self._states:
+            self._states[meter, span] = self._book.closed(meter, span)
+        return self._states[meter, span]
 
     def _metered(self, meter: str, span: Period) -> dict[str, MeteredUsage]:
         if (meter, span) not in self._usage:

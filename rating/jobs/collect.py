@@ -48,7 +48,7 @@ def due(
     """Windows of `meters` between `since` and `until` that have settled and are absent from the book, oldest first."""
     end = max(since, now if until is None else min(until, now))
     span = Period(since, end)
-    in_book = {meter.name: {head.window.start for head in book.closings(meter.name, span)} for meter in meters}
+    in_book = {meter.name: set(book.closed(meter.name, span)) for meter in meters}
     return [entry for entry in due_windows(meters, in_book, since, now) if entry.window.end <= end]
 
 

@@ -135,8 +135,8 @@ class AccrualCollector(Collector):
         unbilled = GaugeMetricFamily(
             names.UNBILLED_USAGE, "Usage this month of consumers nobody subscribed.", labels=["meter"]
         )
-        for meter, units in accrued.unbilled.items():
-            unbilled.add_metric([meter], float(units))
+        for meter, consumers in accrued.unbilled.items():
+            unbilled.add_metric([meter], float(sum(consumers.values())))
         yield from (through, unbilled)
 
 

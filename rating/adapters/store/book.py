@@ -19,7 +19,7 @@ from rating.core.entries import keepable, whole_seconds
 from rating.core.invoices import Draft, Invoice
 from rating.core.periods import Period, from_seconds, milliseconds
 from rating.core.subscriptions import Subscription
-from rating.core.windows import Closing, Held, Usage
+from rating.core.windows import Closing, Completeness, Held, Usage
 from rating.ports import Accrual, ClosingHead, HeldEntry, KeptCatalogue, UsageRow
 
 
@@ -84,6 +84,14 @@ class StoreBook:
         with self._database.reading() as connection:
             return counted.heads(connection, meter, period)
 
+    def closed(self, meter: str, period: Period) -> dict[datetime, Completeness]:
+        with self._database.reading() as connection:
+            return counted.completeness(connection, meter, period)
+
+    def closed_through(self, meter: str) -> datetime | None:
+        with self._database.reading() as connection:
+            return counted.closed_through(connection, meter)
+
     def held(self) -> tuple[HeldEntry, ...]:
         with self._database.reading() as connection:
             return counted.held(connection)
@@ -135,6 +143,10 @@ class StoreBook:
     def invoice(self, number: str) -> Invoice | None:
         with self._database.reading() as connection:
             return issued.numbered(connection, number)
+
+    def issued(self) -> frozenset[str]:
+        with self._database.reading() as connection:
+            return issued.keys(connection)
 
     # projections
     def show_accruals(self, accruals: Sequence[Accrual], *, at: datetime) -> None:

@@ -37,17 +37,19 @@ class Series:
         return self._known.get(meter, {})
 
     def remember(self, meter: str, found: dict[Names, int]) -> None:
+        if found is self.known(meter):
+            return
         with self._guard:
             self._known[meter] = {**self.known(meter), **found}
 
     def numbers(self, connection: Connection, meter: str, names: Iterable[Names]) -> dict[Names, int]:
         """The numbers of these and perhaps other series of the meter; new ones are made in this transaction."""
         known = self.known(meter)
-        missing = [name for name in names if name not in known]
+        missing = set(names) - known.keys()
         if not missing:
             return known
         found = _newer(connection, meter, max(known.values(), default=-1))
-        missing = [name for name in missing if name not in found]
+        missing -= found.keys()
         if missing:
             # In sorted order, so that two writers on PostgreSQL meet in one order and cannot wait for each other.
             rows = ((meter, consumer, _dimensions(values)) for consumer, values in sorted(missing))
@@ -101,9 +103,10 @@ def close(
     if number is None:
         same_closing(closing, _kept(connection, closing, digest))
         return None
-    ids = numbers.numbers(connection, closing.meter, (row[:2] for row in closing.usage))
+    names = [(consumer, dimensions) for consumer, dimensions, _ in closing.usage]
+    ids = numbers.numbers(connection, closing.meter, names)
     # In the order of the primary key, which is the order on the disk.
-    rows = sorted((number, ids[row[:2]], row.quantity) for row in closing.usage)
+    rows = sorted((number, ids[name], row.quantity) for name, row in zip(names, closing.usage, strict=True))
     insert_rows(connection, usage, ("closing", "series", "quantity"), rows)
     return ids
 
@@ -152,6 +155,17 @@ def heads(connection: Connection, meter: str, period: Period) -> tuple[ClosingHe
         )
         for row in closed(connection, period, meter)
     )
+
+
+def completeness(connection: Connection, meter: str, period: Period) -> dict[datetime, Completeness]:
+    columns = select(closings.c.start, closings.c.completeness)
+    statement = columns.where(closings.c.meter == meter, inside(closings.c.start, period)).order_by(closings.c.start)
+    return {from_seconds(start): Completeness(name) for start, name in connection.execute(statement)}
+
+
+def closed_through(connection: Connection, meter: str) -> datetime | None:
+    end = connection.scalar(select(func.max(closings.c.end)).where(closings.c.meter == meter))
+    return None if end is None else from_seconds(end)
 
 
 def closed(connection: Connection, period: Period | None, meter: str | None) -> list[Row[Any]]:

@@ -57,6 +57,10 @@ def select_invoices(connection: Connection, period: Period | None, consumer: str
     return tuple(map(_invoice, connection.execute(statement)))
 
 
+def keys(connection: Connection) -> frozenset[str]:
+    return frozenset(connection.scalars(select(invoices.c.key)))
+
+
 def numbered(connection: Connection, number: str) -> Invoice | None:
     row = connection.execute(select(invoices).where(invoices.c.number == number)).one_or_none()
     return None if row is None else _invoice(row)
