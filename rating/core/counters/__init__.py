@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from rating.core.counters.coverage import MARGIN
 from rating.core.counters.decide import decide
-from rating.core.counters.identities import Name, Naming
+from rating.core.counters.epochs import SAME_PROCESS
+from rating.core.counters.identities import SOURCE, Name, Naming
 from rating.core.counters.numbers import column, units
 from rating.core.counters.partition import Partition, Reading, partition
 from rating.core.counters.readings import Counts, Readings, Series
 
 __all__ = [
+    "MARGIN",
+    "SAME_PROCESS",
+    "SOURCE",
     "Counts",
     "Name",
     "Naming",

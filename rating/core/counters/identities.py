@@ -12,6 +12,9 @@ from typing import NamedTuple
 from rating.core.meters import Meter
 
 METRIC_NAME = "__name__"
+SOURCE = "__source__"
+"""Label given to a series when a meter is read from several servers: which one it came from. No stored label can be
+called so, and two servers with the same series are two replicas."""
 
 
 class Name(NamedTuple):
@@ -31,7 +34,7 @@ class Naming:
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self._forgotten = {METRIC_NAME, *meter.replica_labels, *meter.volatile_labels}
+        self._forgotten = {METRIC_NAME, SOURCE, *meter.replica_labels, *meter.volatile_labels}
 
     def name(self, labels: Mapping[str, str]) -> Name:
         return Name(
@@ -47,7 +50,7 @@ class Naming:
         return tuple(sorted(pair for pair in labels.items() if pair[1] and pair[0] not in self._forgotten))
 
     def replica(self, labels: Mapping[str, str]) -> tuple[str, ...]:
-        return tuple([labels.get(label, "") for label in self._meter.replica_labels])
+        return tuple([labels.get(label, "") for label in (SOURCE, *self._meter.replica_labels)])
 
     def target(self, labels: Mapping[str, str]) -> tuple[str, ...]:
         return tuple([labels.get(label, "") for label in self._meter.target_labels])

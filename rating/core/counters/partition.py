@@ -34,15 +34,15 @@ class Partition:
 
 
 def partition(
-    ends: Mapping[str, Reading],
-    bases: Mapping[str, Reading],
-    fallen: Collection[str],
+    ends: Mapping[int, Reading],
+    bases: Mapping[int, Reading],
+    fallen: Collection[int],
     restarted: Collection[tuple[str, ...]],
 ) -> Partition:
     """Sort the series with a sample in the window.
 
     Args:
-        ends: the last reading inside the window of each series, keyed by the series.
+        ends: the last reading inside the window of each series, by a number for the series.
         bases: the last reading before the window, within the first rung of the ladder, by the same keys.
         fallen: keys of series with a fall in value since the base.
         restarted: targets whose process changed since the base.

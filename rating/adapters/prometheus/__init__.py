@@ -1,0 +1,7 @@
+"""Counters read from Prometheus and the servers that speak its query API."""
+
+from __future__ import annotations
+
+from rating.adapters.prometheus.source import PrometheusSource
+
+__all__ = ["PrometheusSource"]

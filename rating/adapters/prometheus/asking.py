@@ -1,0 +1,138 @@
+"""One window's conversation with the servers behind a meter: sends each question to all of them and joins the answers.
+
+Keeps what the evidence needs: the queries with their instants, and every warning. Decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rating.adapters.prometheus.client import Client, milliseconds
+from rating.adapters.prometheus.decoding import AnyReply, MatrixReply, NamesReply, VectorReply, labels
+from rating.core.counters import SOURCE, Name, Naming, Reading, Series, column
+from rating.core.windows import Query
+from rating.errors import EdgeDisagrees
+
+# Prometheus puts remarks about a query's style among the warnings of some versions; they do not doubt the answer.
+_REMARK = "PromQL info:"
+
+
+class Names:
+    """Label sets seen so far: raw bytes to a number for the series and its name. Lasts from window to window."""
+
+    _LIMIT = 2_000_000
+
+    def __init__(self, naming: Naming) -> None:
+        self._naming = naming
+        self._by_bytes: dict[tuple[int, bytes], tuple[int, Name]] = {}
+        self._by_labels: dict[tuple[tuple[str, str], ...], int] = {}
+
+    def of(self, server: int, raw: bytes) -> tuple[int, Name]:
+        known = self._by_bytes.get((server, raw))
+        if known is None:
+            if len(self._by_bytes) >= self._LIMIT:
+                self._by_bytes.clear()
+            found = labelled(labels(raw), server)
+            # Functions differ in whether they keep the metric's name: the number is that of the labels without it.
+            key = tuple(sorted(pair for pair in found.items() if pair[0] != "__name__"))
+            known = (self._by_labels.setdefault(key, len(self._by_labels)), self._naming.name(found))
+            self._by_bytes[server, raw] = known
+        return known
+
+
+def labelled(found: dict[str, str], server: int) -> dict[str, str]:
+    """The labels of a series with the server it came from: what two servers hold alike, two replicas saw."""
+    if server:
+        found[SOURCE] = str(server)
+    return found
+
+
+class Asking:
+    """Raises as Client does; one server that fails fails the question, for a part is not the whole."""
+
+    def __init__(self, clients: Sequence[Client], names: Names, digits: int) -> None:
+        self._clients = clients
+        self._names = names
+        self._digits = digits
+        self.queries: list[Query] = []
+        self.warnings: dict[str, None] = {}
+        self.infos: dict[str, None] = {}
+
+    def readings(self, text: str, at: int) -> dict[int, Reading]:
+        """A vector of counter readings in units of the meter, by the number of their series."""
+        result: dict[int, Reading] = {}
+        for server, reply in self._vectors(text, at):
+            items = reply.data.result
+            values = _column(text, [item.value[1] for item in items], self._digits)
+            for item, value in zip(items, values, strict=True):
+                key, name = self._names.of(server, bytes(item.metric))
+                result[key] = Reading(name, value)
+        return result
+
+    def series(self, text: str, at: int) -> set[int]:
+        """The numbers of the series of a vector, whatever their values."""
+        return {
+            self._names.of(server, bytes(item.metric))[0]
+            for server, reply in self._vectors(text, at)
+            for item in reply.data.result
+        }
+
+    def values(self, text: str, at: int, digits: int) -> list[tuple[dict[str, str], int]]:
+        """A vector of anything: labels and value in multiples of `10**-digits`."""
+        result = []
+        for server, reply in self._vectors(text, at):
+            items = reply.data.result
+            found = _column(text, [item.value[1] for item in items], digits)
+            result += [(labelled(labels(item.metric), server), value) for item, value in zip(items, found, strict=True)]
+        return result
+
+    def samples(self, text: str, at: int, digits: int, since: int, before: int) -> list[Series]:
+        """Raw samples with since <= t < before: servers disagree about the ends of a range, so it is cut here."""
+        result = []
+        for server, client in enumerate(self._clients):
+            reply = self._kept(client.query(MatrixReply, text, at))
+            for item in reply.data.result:
+                inside = [
+                    (time, value)
+                    for time, value in ((milliseconds(seconds), value) for seconds, value in item.values)
+                    if since <= time < before
+                ]
+                if inside:
+                    units = _column(text, [value for _, value in inside], digits)
+                    found = labelled(labels(item.metric), server)
+                    result.append(Series(found, [time for time, _ in inside], units))
+            self.queries.append(Query(text, at, len(reply.data.result)))
+        return result
+
+    def instants(self, text: str, start: int, end: int, step: int) -> list[int]:
+        """The steps of a range query at which anything answered, on any server."""
+        found: set[int] = set()
+        for client in self._clients:
+            reply = self._kept(client.query_range(MatrixReply, text, start, end, step))
+            found.update(milliseconds(seconds) for item in reply.data.result for seconds, _ in item.values)
+            self.queries.append(Query(text, end, len(reply.data.result)))
+        return sorted(found)
+
+    def label_values(self, label: str, series: str, start: int, end: int) -> set[str]:
+        parameters = {"match[]": series, "start": f"{start / 1000:.3f}", "end": f"{end / 1000:.3f}"}
+        path = f"/api/v1/label/{label}/values"
+        return {name for client in self._clients for name in self._kept(client.get(NamesReply, path, parameters)).data}
+
+    def _vectors(self, text: str, at: int) -> Iterable[tuple[int, VectorReply]]:
+        for server, client in enumerate(self._clients):
+            reply = self._kept(client.query(VectorReply, text, at))
+            self.queries.append(Query(text, at, len(reply.data.result)))
+            yield server, reply
+
+    def _kept(self, reply: AnyReply) -> AnyReply:
+        for warning in reply.warnings:
+            (self.infos if warning.startswith(_REMARK) else self.warnings)[warning] = None
+        self.infos.update(dict.fromkeys(reply.infos))
+        return reply
+
+
+def _column(text: str, values: Sequence[str], digits: int) -> list[int]:
+    try:
+        return column(values, digits)
+    except ValueError as error:
+        raise EdgeDisagrees(f"{text}: {error}; a counter cannot be billed from that") from error

@@ -1,0 +1,67 @@
+"""The PromQL text of every question. The one place where label values are quoted.
+
+Decides how a question is spelled; which questions are asked is `source`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from rating.core.meters import Matcher, Meter
+
+# RE2's special characters, which a literal label value must not bring along.
+_SPECIAL = frozenset("\\.+*?()|[]{}^$")
+
+
+def quoted(text: str) -> str:
+    """A PromQL string literal. JSON's escapes are a subset of Go's, once nothing but ASCII controls is escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def literally(values: Iterable[str]) -> str:
+    """A regular expression that matches exactly these values."""
+    return "|".join("".join(f"\\{char}" if char in _SPECIAL else char for char in value) for value in sorted(values))
+
+
+def selector(metric: str, where: Sequence[Matcher] = (), among: Mapping[str, Iterable[str]] | None = None) -> str:
+    """`metric{...}`: labels matching patterns, and others with one of some literal values."""
+    parts = [f"{matcher.label}=~{quoted(matcher.pattern)}" for matcher in where]
+    parts += [f"{label}=~{quoted(literally(values))}" for label, values in sorted((among or {}).items())]
+    return f"{metric}{{{','.join(parts)}}}" if parts else metric
+
+
+def counters(meter: Meter, among: Mapping[str, Iterable[str]] | None = None) -> str:
+    return selector(meter.metric, meter.where, among)
+
+
+def last(series: str, range: int) -> str:
+    """The last sample of each series within `range` milliseconds. Unlike a bare selector it does not look past a
+    series that went stale: a target that stopped inside the window would vanish with its last increments."""
+    return f"last_over_time({series}[{range}ms])"
+
+
+def fallen(series: str, range: int) -> str:
+    return f"resets({series}[{range}ms]) > 0"
+
+
+def lowest(series: str, labels: Sequence[str], range: int) -> str:
+    return f"min by ({', '.join(labels)}) (min_over_time({series}[{range}ms]))"
+
+
+def highest(series: str, labels: Sequence[str], range: int) -> str:
+    return f"max by ({', '.join(labels)}) (max_over_time({series}[{range}ms]))"
+
+
+def samples(series: str, range: int) -> str:
+    return f"{series}[{range}ms]"
+
+
+def scraped(series: str, range: int) -> str:
+    """How many of the series have a sample within `range`."""
+    return f"count(count_over_time({series}[{range}ms]))"
+
+
+def present(series: str) -> str:
+    """How many of the series are there at an instant."""
+    return f"count({series})"
