@@ -86,21 +86,28 @@ def merge(
     catalogue was checked as a whole.
     """
     merged = {subscription.key: subscription for subscription in catalogue}
+    of_consumer: dict[str, list[Subscription]] = {}
+    for subscription in merged.values():
+        of_consumer.setdefault(subscription.consumer, []).append(subscription)
     findings = []
     for subscription in book:
-        known = merged.get(subscription.key)
-        others = [other for other in merged.values() if other.key != subscription.key]
         where = f"subscription {subscription.key}"
-        problem = next((text for other in others if (text := overlap(other, subscription, plans))), None)
+        neighbours = of_consumer.setdefault(subscription.consumer, [])
+        others = [other for other in neighbours if other.key != subscription.key]
+        clash = next(
+            (f"{text} with {other.key}" for other in others if (text := overlap(other, subscription, plans))), None
+        )
+        known = merged.get(subscription.key)
         if subscription.plan not in plans:
             findings.append(
-                Finding(where, f'the catalogue has no plan "{subscription.plan}"', "add the plan, or cancel")
+                Finding(where, f'the catalogue has no plan "{subscription.plan}"', "add it there, or cancel")
             )
-        elif problem is not None:
-            findings.append(Finding(where, problem, "cancel one of them"))
+        elif clash is not None:
+            findings.append(Finding(where, clash, "cancel one of them"))
         elif known is not None and replace(known, end=subscription.end) != subscription:
             findings.append(Finding(where, "the catalogue has it with other terms", "remove it there, or cancel"))
         else:
             merged[subscription.key] = subscription
+            neighbours[:] = [*others, subscription]
     ordered = sorted(merged.values(), key=lambda item: (item.consumer, item.start, item.plan))
     return tuple(ordered), tuple(findings)

@@ -294,7 +294,7 @@ Anchor = Annotated[
         },
     ),
 ]
-CurrencyCode = Annotated[str, *_field(currency, _same, {"type": "string", "pattern": "^[A-Z]{3}$"})]
+CurrencyCode = Annotated[str, *_field(currency, _same, {"enum": sorted(ACTIVE)})]
 Zone = Annotated[ZoneInfo, *_field(timezone, str, {"type": "string"})]
 Label = Annotated[str, *_field(label, _same, {"type": "string", "pattern": "^[a-zA-Z_][a-zA-Z0-9_]*$"})]
 Metric = Annotated[str, *_field(metric, _same, {"type": "string", "pattern": "^[a-zA-Z_:][a-zA-Z0-9_:]*$"})]
