@@ -7,8 +7,11 @@ from .asgi import UsageMiddleware
 from .billable import Response, by_header, by_status
 from .calls import Call, counted
 from .consumers import Request, first_of, from_header, from_jwt_claim, from_state
+from .durable import DurableStore
+from .durable_counter import DurableCounter
 from .exposition import metrics_app
 from .guard import Guard
+from .records import DamagedStore
 from .routes import endpoints_of
 from .usage import UsageMetrics
 from .vocabulary import ANONYMOUS, OVERFLOW, UNKNOWN, UNMATCHED
@@ -20,6 +23,9 @@ __all__ = [
     "UNKNOWN",
     "UNMATCHED",
     "Call",
+    "DamagedStore",
+    "DurableCounter",
+    "DurableStore",
     "Guard",
     "Request",
     "Response",

@@ -10,21 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from threading import Lock
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter
+from prometheus_client import REGISTRY, CollectorRegistry
 
-from .vocabulary import CONSUMER, ENDPOINT, OVERFLOW, OVERFLOWS, UNKNOWN, reserved
+from .counters import CounterFactory, plain_counter
+from .vocabulary import CONSUMER, ENDPOINT, OVERFLOW, OVERFLOWS, UNKNOWN, cleaned, reserved
 
 DEFAULT_BOUNDS: Mapping[str, int] = {CONSUMER: 10_000, ENDPOINT: 1_000}
 MAX_LENGTH = 1_024  # characters: longer ids are nobody's account number
-
-
-def cleaned(value: str) -> str:
-    """The value as text that any exposition can carry: a lone surrogate would break the whole page, so it becomes ?."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return value.encode("utf-8", "replace").decode()
-    return value
 
 
 class Guard:
@@ -40,16 +32,15 @@ class Guard:
         *,
         max_length: int = MAX_LENGTH,
         registry: CollectorRegistry | None = REGISTRY,
+        counter: CounterFactory = plain_counter,
     ) -> None:
         self.bounds = dict(DEFAULT_BOUNDS if bounds is None else bounds)
         self.allow = {label: frozenset(values) for label, values in (allow or {}).items()}
         self.max_length = max_length
         self._seen: dict[str, set[str]] = {label: set() for label in self.bounds}
         self._lock = Lock()
-        self._overflows = Counter(
-            OVERFLOWS, "Counts that went to <overflow> because a label's bound was reached.", ("metric", "label"),
-            registry=registry,
-        )  # fmt: skip
+        text = "Counts that went to <overflow> because a label's bound was reached."
+        self._overflows = counter(OVERFLOWS, text, ("metric", "label"), registry, scale=1)
 
     def admit(self, metric: str, label: str, value: str) -> str:
         """The value to count under: itself, or `<overflow>` (which is then counted)."""

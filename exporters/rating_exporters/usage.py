@@ -7,12 +7,12 @@ consumer is to `consumers`, how many there may be to `guard`, and when a respons
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from threading import Lock
-from typing import Protocol, TypeAlias
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 
+from .counters import Adds, CounterFactory, Remembers, plain_counter
 from .guard import Guard
 from .vocabulary import (
     BILLABLE,
@@ -36,33 +36,14 @@ log = logging.getLogger(__name__)
 BUCKETS: Sequence[float] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 
 
-class Adds(Protocol):
-    """One series that can be added to."""
-
-    def inc(self, amount: float = 1) -> None: ...
-
-
-class Counts(Protocol):
-    """A labelled counter: prometheus-client's own, or a durable one."""
-
-    def labels(self, *labelvalues: str) -> Adds: ...
-
-
-CounterFactory: TypeAlias = Callable[[str, str, Sequence[str], CollectorRegistry | None], Counts]
-
-
-def plain_counter(name: str, text: str, labels: Sequence[str], registry: CollectorRegistry | None) -> Counts:
-    """prometheus-client's own counter: its total dies with the process."""
-    return Counter(name, text, labels, registry=registry)
-
-
 class UsageMetrics:
     """`api_requests_total{consumer_id,endpoint,method,status}`, bytes both ways, durations and connection seconds.
 
     `billable=True` adds the label `billable` ("true"/"false") to the request counter, for a middleware that was given
     a rule. Nothing is ever left out of the count: what is not billed is counted and says so.
     `duration_by_consumer=True` gives the histogram a consumer label, at 15 series per consumer and endpoint.
-    `counter` makes the counters: durable ones survive a crash (`DurableStore.counter`).
+    `counter` makes the counters: with `DurableStore.counter` they survive a crash. The histogram never does, and of
+    several workers behind one port each has its own: give `duration=False` there.
     """
 
     def __init__(
@@ -77,26 +58,30 @@ class UsageMetrics:
         counter: CounterFactory = plain_counter,
     ) -> None:
         self.registry = registry
-        self.guard = guard or Guard(registry=registry)
+        self.guard = guard or Guard(registry=registry, counter=counter)
         self.billable = billable
         base = (CONSUMER, ENDPOINT, METHOD)
         labels = (*base, STATUS, BILLABLE) if billable else (*base, STATUS)
-        self.requests = counter(REQUESTS, "Responses completed, by consumer and route template.", labels, registry)
-        self.request_bytes = counter(REQUEST_BYTES, "Request body bytes received.", base, registry)
-        self.response_bytes = counter(RESPONSE_BYTES, "Response body bytes sent.", base, registry)
-        self.connection_seconds = counter(
-            CONNECTION_SECONDS, "Seconds WebSocket connections were open, counted while open.", base[:2], registry
+        self.requests = counter(
+            REQUESTS, "Responses completed, by consumer and route template.", labels, registry, scale=1
         )
+        self.request_bytes = counter(REQUEST_BYTES, "Request body bytes received.", base, registry, scale=1)
+        self.response_bytes = counter(RESPONSE_BYTES, "Response body bytes sent.", base, registry, scale=1)
+        self.connection_seconds = counter(
+            CONNECTION_SECONDS, "Seconds WebSocket connections were open, counted while open.", base[:2], registry,
+            scale=1000,
+        )  # fmt: skip
         self.duration_by_consumer = duration_by_consumer
         self.durations: Histogram | None = None
         if duration:
             by = base if duration_by_consumer else base[1:]
             text = "From the request's arrival to the response's last byte."
             self.durations = Histogram(DURATION, text, by, buckets=tuple(buckets), registry=registry)
-        self._faults = Counter(
-            FAULTS, "Rules of the exporter that raised; the request was counted all the same.", ("where",),
-            registry=registry,
-        )  # fmt: skip
+        text = "Rules of the exporter that raised; the request was counted all the same."
+        self._faults = counter(FAULTS, text, ("where",), registry, scale=1)
+        if isinstance(self.requests, Remembers):
+            for label in (CONSUMER, ENDPOINT):
+                self.guard.remember(label, self.requests.label_values(label))
         self._bound: dict[tuple[str, str, str, int, bool], _Series] = {}
         self._warned: set[str] = set()
         self._lock = Lock()

@@ -41,3 +41,12 @@ SERVER_BROKE: Final = 500
 def reserved(value: str) -> bool:
     """Whether a label value wears the angle brackets of this package's own words."""
     return value.startswith("<") and value.endswith(">")
+
+
+def cleaned(value: str) -> str:
+    """The value as text that any exposition can carry: a lone surrogate would break the whole page, so it becomes ?."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "replace").decode()
+    return value
