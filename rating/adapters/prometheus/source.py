@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
@@ -273,8 +274,9 @@ class _Window:
 
     def _agreeing(self, wanted: Sequence[Reading], found: Iterable[Series]) -> int:
         """How many of the counters to be rebuilt were found, ending at the very reading the first query gave."""
-        last = {self._naming.name(one.labels): one.units[-1] for one in found}
-        return sum(last.get(reading.name) == reading.units for reading in wanted)
+        # As multisets: a volatile label cuts one counter into several series of one name.
+        last = Counter((self._naming.name(one.labels), one.units[-1]) for one in found)
+        return (last & Counter((reading.name, reading.units) for reading in wanted)).total()
 
     def _scrapes(self) -> tuple[list[Series], list[int]]:
         """`up` of the targets that expose the meter's counter, and when the source recorded anything at all."""
