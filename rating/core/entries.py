@@ -82,7 +82,8 @@ def keepable_closing(closing: Closing) -> None:
     for instant in (closing.window.start, closing.window.end):
         whole_seconds(instant, f"window {closing.meter}")
     for usage in closing.usage:
-        keepable(usage.quantity, f"{_row(closing.meter, usage)} {_span(closing.window)}: quantity")
+        if not -GREATEST <= usage.quantity <= GREATEST:
+            keepable(usage.quantity, f"{_row(closing.meter, usage)} {_span(closing.window)}: quantity")
 
 
 def same_closing(closing: Closing, kept: Closing) -> None:

@@ -15,7 +15,7 @@ from rating.adapters.store.claims import Claims
 from rating.adapters.store.engine import Database
 from rating.adapters.store.tables import accruals as accruals_table
 from rating.core.checks import ClosingRecord, Record
-from rating.core.entries import keepable, whole_seconds
+from rating.core.entries import GREATEST, keepable, whole_seconds
 from rating.core.invoices import Draft, Invoice
 from rating.core.periods import Period, from_seconds, milliseconds
 from rating.core.subscriptions import Subscription
@@ -151,11 +151,14 @@ class StoreBook:
     # projections
     def show_accruals(self, accruals: Sequence[Accrual], *, at: datetime) -> None:
         recorded = milliseconds(at)
-        rows = []
+        starts = {start: whole_seconds(start, "accrual's period") for start in {one.period_start for one in accruals}}
         for one in accruals:
-            keepable(one.quantity, f"accrual {one.subscription} {one.card}: quantity")
-            start = whole_seconds(one.period_start, f"accrual {one.subscription}")
-            rows.append((one.subscription, one.card, start, one.quantity, one.amount, recorded))
+            if not -GREATEST <= one.quantity <= GREATEST:
+                keepable(one.quantity, f"accrual {one.subscription} {one.card}: quantity")
+        rows = (
+            (one.subscription, one.card, starts[one.period_start], one.quantity, one.amount, recorded)
+            for one in accruals
+        )
         with self._database.writing() as connection:
             connection.execute(delete(accruals_table))
             columns = ("subscription", "card", "period_start", "quantity", "amount", "at")

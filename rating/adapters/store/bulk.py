@@ -33,12 +33,20 @@ def insert_rows(
         for some in batched(rows, ROWS_AT_ONCE):
             connection.exec_driver_sql(statement, some)
         return
-    # One array per column: the server reads a batch as one statement, without a round trip for each row.
+    # One array per column, written as text: a batch is one statement of a few large parameters.
     types = ["bigint" if isinstance(table.c[column].type, BigInteger) else "text" for column in columns]
     arrays = ", ".join(f"%s::{kind}[]" for kind in types)
     statement = f"{into} SELECT * FROM unnest({arrays}){conflict}"
     for some in batched(rows, ROWS_AT_ONCE):
-        connection.exec_driver_sql(statement, tuple([list(column) for column in zip(*some, strict=True)]))
+        connection.exec_driver_sql(statement, tuple(_array(column) for column in zip(*some, strict=True)))
+
+
+def _array(column: Sequence[Any]) -> str:
+    """A PostgreSQL array of integers or text, in its own spelling."""
+    if isinstance(column[0], int):
+        return f"{{{','.join(map(str, column))}}}"
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in column)
+    return f"""{{{','.join(f'"{text}"' for text in quoted)}}}"""
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

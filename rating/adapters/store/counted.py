@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, and_, exists, func, literal_column, select
@@ -240,10 +241,12 @@ def totals(connection: Connection, meter: str, period: Period, consumer: str | N
     statement = select(series.c.consumer, series.c.dimensions, sums.c.high, sums.c.low).join_from(
         sums, series, series.c.id == sums.c.series
     )
+    # A meter has few combinations of dimension values and many consumers: each text is parsed once.
+    values = cache(lambda text: tuple(json.loads(text)))
     return tuple(
         sorted(
-            Usage(name, tuple(json.loads(values)), (int(high) << 32) + int(low))
-            for name, values, high, low in connection.execute(statement)
+            Usage(name, values(text), (int(high) << 32) + int(low))
+            for name, text, high, low in connection.execute(statement)
         )
     )
 

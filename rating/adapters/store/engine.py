@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import URL, Connection, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from rating.errors import BookError, EdgeError, EdgeRefused, EdgeUnavailable, Overtaken
@@ -84,7 +84,7 @@ class Database:
                 return kind(f"{where}: {what.format(text=text, seconds=BUSY_SECONDS)}")
         if isinstance(error, IntegrityError):
             return Overtaken(f"{where}: another writer was faster ({text}); run the command again")
-        if error.connection_invalidated or (not self.is_sqlite and not code):
+        if error.connection_invalidated or (isinstance(error, OperationalError | InterfaceError) and not code):
             return EdgeUnavailable(
                 f"{where} cannot be reached: {text}; "
                 "check that it runs and what RATING_DATABASE_URL says, then run the command again"

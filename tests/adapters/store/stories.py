@@ -1,0 +1,81 @@
+"""A small book with an entry of every kind, and raw SQL past the program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+
+from sqlalchemy import Connection, create_engine, text
+
+from rating.core.drafts import metered
+from rating.core.invoices import Draft, LineItem, LineKind
+from rating.core.money import Currency, Money
+from rating.core.periods import Period
+from rating.core.prices.price import Portion
+from rating.core.subscriptions import Subscription
+from rating.core.windows import Closing, Completeness, Held, Usage
+from rating.ports import Accrual, Book
+
+USD = Currency("USD")
+START = datetime(2026, 8, 1, tzinfo=UTC)
+DAY = Period(START, START + timedelta(days=1))
+NOW = datetime(2026, 8, 2, 0, 5, tzinfo=UTC)
+HOURS = [Period(START + timedelta(hours=hour), START + timedelta(hours=hour + 1)) for hour in range(24)]
+
+
+def fill(book: Book, consumers: tuple[str, ...] = ("c42", "c77")) -> None:
+    """A day of usage, its invoices, and one entry of every other kind."""
+    for number, window in enumerate(HOURS):
+        usage = tuple(Usage(consumer, ("/search",), 10 + number) for consumer in consumers)
+        book.close(Closing("search", window, Completeness.COMPLETE, usage), meter_digest="m", at=NOW)
+    book.hold(Held("ingest", HOURS[0], "unreachable"), at=NOW)
+    book.keep_catalogue("d1", "currency: USD\n", in_force_from=START, at=NOW)
+    book.subscribe(Subscription("c42", "pro", START), at=NOW)
+    book.cancel("c42/pro/2026-08-01", end=DAY.end, at=NOW)
+    book.issue([draft(book, consumer) for consumer in consumers], at=NOW)
+    book.show_accruals([Accrual("c42/pro/2026-08-01", "api", START, 516, "516/100")], at=NOW)
+
+
+def draft(book: Book, consumer: str, period: Period = DAY) -> Draft:
+    """An invoice over the day: 1 cent a call."""
+    heads = book.closings("search", period)
+    rows = book.usage(period, "search", consumer)
+    usage = metered(((row.window, row.completeness, row.usage) for row in rows), len(heads), 0)
+    exact = Fraction(usage.quantity, 100)
+    line = LineItem(
+        LineKind.USAGE,
+        "api",
+        "API calls",
+        period,
+        exact,
+        Money(usage.quantity, USD),
+        meter="search",
+        unit="request",
+        quantity=Fraction(usage.quantity),
+        portions=(Portion("each", Fraction(usage.quantity), Fraction(1, 100), exact),),
+        windows=usage.windows,
+        usage_digest=usage.digest,
+    )
+    return Draft(f"{consumer}/pro/2026-08-01", consumer, consumer, "pro", "Pro", USD, period, (line,), "f" * 64)
+
+
+@contextmanager
+def raw(url: str) -> Iterator[Connection]:
+    """A connection that knows nothing of the program, as an administrator has it."""
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def drop_triggers(connection: Connection) -> None:
+    """What somebody must do first who wants to change an entry."""
+    if connection.dialect.name == "sqlite":
+        for (name,) in connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all():
+            connection.execute(text(f"DROP TRIGGER {name}"))
+    else:
+        connection.execute(text("DROP FUNCTION rating_append_only() CASCADE"))

@@ -1,0 +1,86 @@
+"""The database itself refuses to change the past, whoever writes the SQL."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from rating.adapters.store import StoreBook, open_book
+from rating.adapters.store.tables import ENTRIES, METADATA, accruals
+from rating.errors import BookError
+
+from .stories import NOW, fill, raw
+
+COLUMN = {
+    "series": "consumer", "closings": "completeness", "usage": "quantity", "holds": "reason", "catalogues": "text",
+    "subscriptions": "customer", "cancellations": "end", "invoices": "total_minor", "lines": "minor",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("table", [table.name for table in ENTRIES])
+def test_entries_are_neither_changed_nor_removed(store: StoreBook, url: str, table: str) -> None:
+    fill(store)
+    column = COLUMN[table]
+    verbs = [f'UPDATE {table} SET "{column}" = "{column}"', f"DELETE FROM {table}"]
+    if not url.startswith("sqlite"):
+        verbs.append(f"TRUNCATE {table} CASCADE")
+    with raw(url) as connection:
+        before = connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
+    assert before > 0
+    for verb in verbs:
+        with pytest.raises(DBAPIError, match="is append-only: entries of the book are never changed"), raw(url) as it:
+            it.execute(text(verb))
+    with raw(url) as connection:
+        assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == before
+
+
+def test_every_table_but_the_projection_is_append_only() -> None:
+    assert set(METADATA.sorted_tables) - set(ENTRIES) == {accruals}
+
+
+@pytest.mark.parametrize(
+    ("twice", "what"),
+    [
+        ("INSERT INTO closings SELECT id + 100, meter, start, \"end\", completeness, rows, consumers, usage_digest, "
+         "meter_digest, evidence, closed_at FROM closings WHERE id = 1", "a window closed twice"),
+        ("INSERT INTO usage SELECT * FROM usage", "usage counted twice"),
+        ("INSERT INTO invoices SELECT sequence + 100, number || 'x', key, consumer, customer, period_start, period_end,"
+         " currency, total_minor, issued_at, content, content_hash, 'other' FROM invoices", "a period billed twice"),
+        ("INSERT INTO invoices SELECT sequence + 100, number, key || 'x', consumer, customer, period_start, period_end,"
+         " currency, total_minor, issued_at, content, content_hash, 'other' FROM invoices", "a number used twice"),
+        ("INSERT INTO invoices SELECT sequence + 100, number || 'x', key || 'x', consumer, customer, period_start, "
+         "period_end, currency, total_minor, issued_at, content, content_hash, previous_hash FROM invoices",
+         "two invoices after one"),
+        ("INSERT INTO lines SELECT * FROM lines", "a line charged twice"),
+    ],
+    ids=lambda value: value if not value.startswith("INSERT") else "",
+)  # fmt: skip
+def test_the_constraints_refuse_doubles(store: StoreBook, url: str, twice: str, what: str) -> None:
+    fill(store)
+    with pytest.raises(DBAPIError, match="(?i)unique"), raw(url) as connection:
+        connection.execute(text(twice))
+
+
+def test_sqlite_does_not_replace_an_entry(tmp_path) -> None:
+    """INSERT OR REPLACE would delete without a word to the triggers, were recursive_triggers off."""
+    with open_book(f"sqlite:///{tmp_path}/rating.db") as store:
+        fill(store)
+        with pytest.raises(BookError, match="append-only"), store._database.writing() as connection:
+            connection.exec_driver_sql("INSERT OR REPLACE INTO lines SELECT * FROM lines")
+
+
+def test_sqlite_keeps_integers_integers(tmp_path) -> None:
+    url = f"sqlite:///{tmp_path}/rating.db"
+    with open_book(url) as store:
+        fill(store)
+    with pytest.raises(DBAPIError, match="cannot store"), raw(url) as connection:
+        connection.execute(text("INSERT INTO lines VALUES (1, 99, 'fee', '', '', '0/1', '1/1', 12.5)"))
+
+
+def test_a_projection_may_be_replaced(store: StoreBook) -> None:
+    fill(store)
+    store.show_accruals([], at=NOW + timedelta(hours=1))
+    assert store.accruals() == ()
