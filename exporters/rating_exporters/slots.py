@@ -6,12 +6,15 @@ Decides locking, growth and the order of writes. Leaves the bytes to `records` a
 from __future__ import annotations
 
 import fcntl
+import logging
 import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from .records import HEADER, DamagedStore, Key, Words, check_header, header, record, scan
+
+log = logging.getLogger(__name__)
 
 FIRST_SIZE = 1 << 16  # bytes; the file doubles when it is full
 
@@ -54,6 +57,8 @@ class Slot:
         self.end = self.keys[-1][2] if self.keys else HEADER
         # A body whose first word was never written is no record; left standing it would spoil the next one's end.
         if any(self._bytes[self.end :]):
+            if self.words[self.end // 8]:
+                log.warning("%s: cut a record torn by a machine crash at byte %d", self.path, self.end)
             self._bytes[self.end :] = bytes(self.size - self.end)
 
     def _map(self, size: int) -> None:

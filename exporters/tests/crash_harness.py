@@ -1,0 +1,155 @@
+"""Kills a real uvicorn with workers under load, and keeps the clients' own log of what was delivered.
+
+Used by the crash test and by the bench. A client counts a response as delivered when it has read its last byte.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SERIES = re.compile(r'^api_requests_total\{consumer_id="(c\d+)".*\} (\S+)$', re.MULTILINE)
+
+
+@dataclass
+class Story:
+    """What happened: deliveries as the clients saw them, totals as a last scrape shows them, falls between scrapes."""
+
+    delivered: Counter[str] = field(default_factory=Counter)
+    broken: Counter[str] = field(default_factory=Counter)
+    counted: Counter[str] = field(default_factory=Counter)
+    kills: int = 0
+    scrapes: int = 0
+    falls: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Delivered, but not counted."""
+        return sum((self.delivered - self.counted).values())
+
+    @property
+    def invented(self) -> int:
+        """Counted, but not delivered."""
+        return sum((self.counted - self.delivered).values())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Api:
+    """uvicorn with its workers, in a process group of its own."""
+
+    def __init__(self, port: int, workers: int, state: Path | None) -> None:
+        self.port = port
+        environment = {**os.environ, **({"CRASH_STATE": str(state)} if state else {})}
+        command = [sys.executable, "-m", "uvicorn", "crash_api:app", "--app-dir", str(HERE), "--port", str(port)]
+        command += ["--workers", str(workers), "--log-level", "critical", "--no-access-log"]
+        self.process = subprocess.Popen(command, env=environment, start_new_session=True)
+
+    def workers(self) -> list[int]:
+        """The pids of the live workers; empty when the parent is gone."""
+        parent = self.process.pid
+        try:
+            children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+            return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        except OSError:
+            return []
+
+    def wait_until_up(self) -> None:
+        deadline = time.monotonic() + 30
+        while scrape(self.port) is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no answer on port {self.port} within 30 s")
+            time.sleep(0.02)
+
+    def kill_all(self) -> None:
+        """SIGKILL for the parent and every worker at once."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def scrape(port: int) -> Counter[str] | None:
+    """Totals by consumer, or None if nobody answers."""
+    try:
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        client.request("GET", "/metrics")
+        page = client.getresponse().read().decode()
+        client.close()
+    except (OSError, http.client.HTTPException):
+        return None
+    found: Counter[str] = Counter()
+    for consumer, value in SERIES.findall(page):
+        found[consumer] += int(float(value))
+    return found
+
+
+def run(state: Path | None, *, kills: int, workers: int = 2, clients: int = 4, seed: int = 1) -> Story:
+    """Load, `kills` SIGKILLs at random moments (every fifth takes the whole server down), then a count."""
+    story, port, rng = Story(), free_port(), random.Random(seed)
+    stop = threading.Event()
+
+    def client(name: str) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        while not stop.is_set():
+            try:
+                connection.request(
+                    "GET", "/slow" if story.delivered[name] % 5 == 0 else "/", headers={"x-consumer": name}
+                )
+                answer = connection.getresponse()
+                if answer.status == 200 and len(answer.read()) == 100:
+                    story.delivered[name] += 1
+            except (OSError, http.client.HTTPException):
+                story.broken[name] += 1
+                connection.close()
+                time.sleep(0.01)
+        connection.close()
+
+    def watch() -> None:
+        before: Counter[str] = Counter()
+        while not stop.wait(0.05):
+            now = scrape(port)
+            if now is not None:
+                story.scrapes += 1
+                story.falls += any(now[consumer] < value for consumer, value in before.items())
+                before = now
+
+    api = Api(port, workers, state)
+    threads = [threading.Thread(target=client, args=(f"c{n}",)) for n in range(clients)]
+    threads.append(threading.Thread(target=watch))
+    try:
+        api.wait_until_up()
+        for thread in threads:
+            thread.start()
+        while story.kills < kills:
+            time.sleep(rng.uniform(0.05, 0.3))
+            if story.kills % 5 == 4:
+                story.kills += max(len(api.workers()), 1)
+                api.kill_all()
+                api = Api(port, workers, state)
+                api.wait_until_up()
+            elif len(pids := api.workers()) == workers:
+                os.kill(rng.choice(pids), signal.SIGKILL)
+                story.kills += 1
+        stop.set()
+        for thread in threads:
+            thread.join()
+        story.counted = scrape(port) or Counter()
+    finally:
+        stop.set()
+        api.kill_all()
+    return story
