@@ -99,7 +99,5 @@ def forecast_units(policy: Policy) -> Expr:
 
 
 def estimate_groups(meters: Iterable[Meter], policy: Policy) -> tuple[Group, ...]:
-    forecast = Group(
-        "rating forecasts", timedelta(minutes=1), (Record(names.FORECAST_UNITS, forecast_units(policy)),)
-    )
+    forecast = Group("rating forecasts", timedelta(minutes=1), (Record(names.FORECAST_UNITS, forecast_units(policy)),))
     return (*(meter_group(meter, policy) for meter in meters), forecast)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import timedelta
+
 from rating.core.catalogue import Catalogue
 from rating_rules.alertmanager import Receivers, configuration
 from rating_rules.estimates import estimate_groups
 from rating_rules.groups import Group, rules_file, to_yaml
 from rating_rules.live import live_records
+from rating_rules.live_stories import live_stories
 from rating_rules.operations import operations_group
+from rating_rules.operations_stories import operations_stories
 from rating_rules.policy import DEFAULT, Policy
-from rating_rules.upsell import allowance_alerts, plan_alerts, thresholds
+from rating_rules.stories import Story, story_file
+from rating_rules.upsell import EXCEEDED, PREDICTED, REACHED, allowance_alerts, plan_alerts, thresholds
+from rating_rules.upsell_stories import exceeded_stories, predicted_stories, reached_stories, trend_stories
 
 COMMAND = "rating rules write"
 _FIRST_LINE = f"Generated from the catalogue; do not edit. Made by: {COMMAND}"
@@ -45,9 +52,60 @@ def generate(catalogue: Catalogue, receivers: Receivers | None = None, policy: P
 
     The same catalogue gives the same text, byte for byte.
     """
-    texts = {
-        name: to_yaml(rules_file(content), _FIRST_LINE) for name, content in groups(catalogue, policy).items()
-    }
+    texts = {name: to_yaml(rules_file(content), _FIRST_LINE) for name, content in groups(catalogue, policy).items()}
     shares = sorted({share for _, share in thresholds(catalogue)})
     texts[ALERTMANAGER] = to_yaml(configuration(shares, receivers or Receivers()), _FIRST_LINE)
     return texts
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Stories about one alert or one recorded number, and the rules they need."""
+
+    stories: tuple[Story, ...]
+    evaluation: timedelta
+    rules: tuple[str, ...] = (OPERATIONS,)
+
+
+def suites(catalogue: Catalogue, policy: Policy = DEFAULT) -> dict[str, Suite]:
+    """What is told about (an alert's name, or a recorded number) -> its stories."""
+    scrape = min((meter.scrape_interval for meter in catalogue.meters.values()), default=timedelta(seconds=15))
+    minute = timedelta(minutes=1)
+    live = tuple(story for name in sorted(catalogue.meters) for story in live_stories(catalogue.meters[name]))
+    forecasts = (ALLOWANCES, ESTIMATES, OPERATIONS)
+    told = {
+        "live usage": Suite(live, scrape, (ALLOWANCES,)),
+        "forecast": Suite(tuple(trend_stories(catalogue)), timedelta(minutes=10), forecasts),
+        REACHED: Suite(tuple(reached_stories(catalogue, policy)), scrape, (ALLOWANCES,)),
+        PREDICTED: Suite(tuple(predicted_stories(catalogue, policy)), minute, forecasts),
+        EXCEEDED: Suite(tuple(exceeded_stories(catalogue, policy)), minute),
+    }
+    for name, (stories, evaluation) in operations_stories(catalogue, policy).items():
+        rules = (ESTIMATES, OPERATIONS) if name == "RatingEstimateDrift" else (OPERATIONS,)
+        told[name] = Suite(tuple(stories), evaluation, rules)
+    return {name: suite for name, suite in told.items() if suite.stories}
+
+
+def tests(catalogue: Catalogue, policy: Policy = DEFAULT) -> dict[str, str]:
+    """File name -> text of promtool's unit tests. They load the rules from the folder `../generated`."""
+    grouped = groups(catalogue, policy)
+    return {
+        f"{name.lower().replace(' ', '_')}.test.yml": to_yaml(
+            story_file(
+                suite.stories,
+                [f"../generated/{file}" for file in suite.rules],
+                [group.name for file in suite.rules for group in grouped[file]],
+                suite.evaluation,
+            ),
+            _FIRST_LINE,
+        )
+        for name, suite in suites(catalogue, policy).items()
+    }
+
+
+def files(catalogue: Catalogue, receivers: Receivers | None = None, policy: Policy = DEFAULT) -> dict[str, str]:
+    """Everything committed under rules/: `generated/...` as `generate` makes it, and `promtool/...` that proves it."""
+    return {
+        **{f"generated/{name}": text for name, text in generate(catalogue, receivers, policy).items()},
+        **{f"promtool/{name}": text for name, text in tests(catalogue, policy).items()},
+    }

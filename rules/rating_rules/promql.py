@@ -254,7 +254,12 @@ def _binary(expr: Binary, indent: int | None) -> str:
 
 def _operand(expr: Expr, parent: Binary, indent: int | None, right: bool = False) -> str:
     """Every nested operation is put in parentheses, but for chains that read the same without."""
-    chained = isinstance(expr, Binary) and not right and expr.operator == parent.operator and expr.operator in ("or", "+", "*")
+    chained = (
+        isinstance(expr, Binary)
+        and not right
+        and expr.operator == parent.operator
+        and expr.operator in ("or", "+", "*")
+    )
     if isinstance(expr, Binary) and not chained:
         return _enclosed(expr, indent)
     return _write(expr, None) if indent is None else _broken(expr, indent)

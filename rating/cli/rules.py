@@ -1,0 +1,97 @@
+"""`rating rules write|check`: the generated rules beside the catalogue they come from. Generates nothing itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rating.bootstrap import load_catalogue
+from rating.cli.frame import FAILED, console, stderr
+from rating.cli.generated import report_stale, source, write
+from rating.settings import Settings
+from rating_rules import Receivers, files, generate
+
+COMMITTED = Path("rules")
+_WRITE = "rating rules write"
+
+OUT = Annotated[
+    Path | None,
+    typer.Option(help="Folder for the rule files and alertmanager.yml. Without it, in this repository, rules/."),
+]
+UPSELL = Annotated[str | None, typer.Option(help="Webhook that hears alerts on allowances.")]
+OPERATIONS = Annotated[str | None, typer.Option(help="Webhook that hears alerts on the measuring.")]
+FINANCE = Annotated[str | None, typer.Option(help="Webhook that hears about overage and unbilled usage.")]
+DEFAULT = Annotated[str | None, typer.Option(help="Webhook that hears everything else.")]
+
+
+def add(app: typer.Typer) -> None:
+    group = typer.Typer(
+        help="Prometheus rules and Alertmanager configuration, generated from the catalogue.", no_args_is_help=True
+    )
+    app.add_typer(group, name="rules")
+    group.command("write")(write_rules)
+    group.command("check")(check_rules)
+
+
+def write_rules(
+    context: typer.Context,
+    out: OUT = None,
+    alertmanager: Annotated[Path | None, typer.Option(help="Write Alertmanager's file here instead.")] = None,
+    upsell_url: UPSELL = None,
+    operations_url: OPERATIONS = None,
+    finance_url: FINANCE = None,
+    default_url: DEFAULT = None,
+) -> None:
+    """Write the rule files, alertmanager.yml and, in this repository, the rules' own tests.
+
+    Point Prometheus at OUT/*.rules.yml and Alertmanager at alertmanager.yml; reload both.
+    """
+    settings = source(context, out)
+    receivers = _receivers(upsell_url, operations_url, finance_url, default_url)
+    for path, text in _texts(settings, out, alertmanager, receivers).items():
+        if write(path, text):
+            console.print(f"wrote {path}")
+        else:
+            console.print(f"{path} is up to date")
+
+
+def check_rules(
+    context: typer.Context,
+    out: OUT = None,
+    alertmanager: Annotated[Path | None, typer.Option(help="Where Alertmanager's file is.")] = None,
+    upsell_url: UPSELL = None,
+    operations_url: OPERATIONS = None,
+    finance_url: FINANCE = None,
+    default_url: DEFAULT = None,
+) -> None:
+    """Exit with 1 when a generated file is missing or does not match the catalogue."""
+    settings = source(context, out)
+    receivers = _receivers(upsell_url, operations_url, finance_url, default_url)
+    texts = _texts(settings, out, alertmanager, receivers)
+    folders = [COMMITTED / "generated", COMMITTED / "promtool"] if out is None else []
+    if report_stale(texts, folders, f"{_WRITE}{'' if out is None else f' --out {out}'}", stderr):
+        raise typer.Exit(FAILED)
+    console.print(f"{len(texts)} generated files match the catalogue")
+
+
+def _texts(settings: Settings, out: Path | None, alertmanager: Path | None, receivers: Receivers) -> dict[Path, str]:
+    """What should be where. The tests of the rules stand beside them in this repository only."""
+    catalogue = load_catalogue(settings)
+    if out is None:
+        texts = {COMMITTED / name: text for name, text in files(catalogue, receivers).items()}
+        configuration = COMMITTED / "generated" / "alertmanager.yml"
+    else:
+        texts = {out / name: text for name, text in generate(catalogue, receivers).items()}
+        configuration = out / "alertmanager.yml"
+    if alertmanager is not None:
+        texts[alertmanager] = texts.pop(configuration)
+    return texts
+
+
+def _receivers(upsell: str | None, operations: str | None, finance: str | None, default: str | None) -> Receivers:
+    """The given URLs; when any is given, those not given hear nothing, for the others are the demonstration's."""
+    if upsell is operations is finance is default is None:
+        return Receivers()
+    return Receivers(upsell or "", operations or "", finance or "", default or "")

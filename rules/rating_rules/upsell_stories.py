@@ -1,0 +1,256 @@
+"""The stories of allowances: reached, by a burst as well, about to be, exceeded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from fractions import Fraction
+
+from rating.core import vocabulary as names
+from rating.core.catalogue import Catalogue
+from rating_rules.groups import Alert
+from rating_rules.live_stories import LiveTimes, counted, live_stories, through
+from rating_rules.policy import Policy
+from rating_rules.stories import Answer, Firing, Moment, Series, Story, selector, series
+from rating_rules.upsell import EXCEEDED, PREDICTED, REACHED, allowance_alerts, exceeded, percent, predicted, upsold
+
+_MINUTE = timedelta(minutes=1)
+_FROM = {"instance": "engine:9465", "job": "rating"}
+
+
+def _who(consumer: str, plan: str) -> dict[str, str]:
+    return {"consumer": consumer, "customer": f"{consumer} Ltd", "plan": plan}
+
+
+def _engine(
+    metric: str, labels: dict[str, str], *runs: tuple[float | str, int], step: float = 0, **more: str
+) -> Series:
+    return series(metric, *runs, step=step, **labels, **more, **_FROM)
+
+
+def _contract(consumer: str, plan: str, next_plan: str, allowances: dict[str, float], samples: int) -> list[Series]:
+    who = _who(consumer, plan)
+    return [
+        _engine(names.SUBSCRIPTION_INFO, who, (1, samples), upsell_plan=next_plan),
+        *(
+            _engine(names.ALLOWANCE_UNITS, who, (units, samples), meter=meter)
+            for meter, units in sorted(allowances.items())
+        ),
+    ]
+
+
+def _next(catalogue: Catalogue, plan: str) -> str:
+    upsell = catalogue.plans[plan].upsell
+    return upsell.plan if upsell else ""
+
+
+def _allowance(catalogue: Catalogue, plan: str, meter: str) -> Fraction:
+    return sum((card.included for card in catalogue.plans[plan].cards if card.meter.name == meter), Fraction(0))
+
+
+def _fires(alert: Alert, catalogue: Catalogue, plan: str, meter: str, **values: float) -> tuple[Alert, Firing]:
+    labels = {**_who("acme", plan), "meter": meter, "upsell_plan": _next(catalogue, plan)}
+    return alert, Firing(labels, {name: f"{number:.0f}" for name, number in values.items()})
+
+
+def reached_stories(catalogue: Catalogue, policy: Policy) -> list[Story]:
+    """Per meter, threshold and plan: just below, at it, and in the new period. Then a burst on top of exact usage."""
+    stories = []
+    for meter in sorted(catalogue.meters):
+        alerts = list(allowance_alerts(catalogue, meter, policy))
+        for plan in upsold(catalogue):
+            included = _allowance(catalogue, plan, meter)
+            shares = sorted(upsell.thresholds) if included and (upsell := catalogue.plans[plan].upsell) else []
+            for share in shares:
+                stories.append(_reached(catalogue, alerts, plan, meter, included, share))
+            if shares:
+                burst = _burst(catalogue, alerts, plan, meter, included, shares[0])
+                stories += [burst] if burst else []
+    return stories
+
+
+def _due(alerts: Sequence[Alert], shares: Sequence[Fraction], used: Fraction, included: Fraction) -> list[Alert]:
+    """The alerts that must fire at this usage."""
+    due = {percent(share) for share in shares if used >= included * share}
+    return [alert for alert in alerts if alert.labels["threshold"] in due]
+
+
+def _reached(
+    catalogue: Catalogue, alerts: list[Alert], plan: str, meter: str, included: Fraction, share: Fraction
+) -> Story:
+    upsell = catalogue.plans[plan].upsell
+    assert upsell is not None
+    bar = included * share
+    below = bar * Fraction(999, 1000)
+
+    def firing(used: Fraction) -> tuple[tuple[Alert, Firing], ...]:
+        due = _due(alerts, upsell.thresholds, used, included)
+        return tuple(
+            _fires(alert, catalogue, plan, meter, value=float(used), allowance=float(included)) for alert in due
+        )
+
+    return Story(
+        f"{plan}: {meter} at {percent(share)} of {float(included):.12g}",
+        _MINUTE,
+        [
+            *_contract("acme", plan, _next(catalogue, plan), {meter: float(included)}, 9),
+            _engine(names.USAGE_UNITS, _who("acme", plan), (float(below), 3), (float(bar), 3), (0, 3), meter=meter),
+        ],
+        REACHED,
+        (
+            Moment(2 * _MINUTE, firing(below)),
+            Moment(3 * _MINUTE, firing(bar)),
+            Moment(6 * _MINUTE),
+        ),
+    )
+
+
+def _burst(
+    catalogue: Catalogue, alerts: list[Alert], plan: str, name: str, included: Fraction, share: Fraction
+) -> Story | None:
+    """Exact usage stands below the threshold; the live counter crosses it within one scrape."""
+    meter = catalogue.meters[name]
+    upsell = catalogue.plans[plan].upsell
+    if upsell is None or not live_stories(meter):
+        return None
+    times = LiveTimes(meter)
+    bar = included * share
+    # The counter brings exactly what is missing to `acme`, and a little less to `almost`.
+    exact, missing = bar / 2, bar / 2
+    crossing = counted(meter, "acme", 100, 100 + float(missing))
+    short = counted(meter, "almost", 100, 100 + float(missing * Fraction(99, 100)))
+    assert crossing is not None
+    assert short is not None
+    samples = times.steps + 12
+    told = [through(meter), crossing, short]
+    for consumer in ("acme", "almost"):
+        told += _contract(consumer, plan, _next(catalogue, plan), {name: float(included)}, samples)
+        told.append(_engine(names.USAGE_UNITS, _who(consumer, plan), (float(exact), samples), meter=name))
+        told.append(_engine(names.PERIOD_START, _who(consumer, plan), (0, samples)))
+    due = _due(alerts, upsell.thresholds, bar, included)
+    return Story(
+        f"{plan}: a burst of {name} crosses {percent(share)} and is noticed at the next evaluation",
+        times.interval,
+        told,
+        REACHED,
+        (
+            Moment(times.move - times.interval),
+            Moment(
+                times.move,
+                tuple(_fires(one, catalogue, plan, name, value=float(bar), allowance=float(included)) for one in due),
+            ),
+        ),
+    )
+
+
+def predicted_stories(catalogue: Catalogue, policy: Policy) -> list[Story]:
+    """A period of four hours, an allowance of 240,000: a thousand a minute uses it up exactly."""
+    plans = upsold(catalogue)
+    if not plans:
+        return []
+    plan, meter = plans[0], next(card.meter.name for card in catalogue.plans[plans[0]].cards if card.included > 0)
+    alert, length, included = predicted(plans, policy), 240, 240_000.0
+    first = length * policy.forecast_after.numerator // policy.forecast_after.denominator
+    wait = policy.forecast_for // _MINUTE
+
+    def told(consumer: str, pace: float) -> list[Series]:
+        who = _who(consumer, plan)
+        return [
+            *_contract(consumer, plan, _next(catalogue, plan), {meter: included}, length),
+            _engine(names.USAGE_UNITS, who, (0, length), step=pace, meter=meter),
+            _engine(names.PERIOD_START, who, (0, length)),
+            _engine(names.PERIOD_END, who, (length * 60, length)),
+        ]
+
+    def fires(minute: int) -> tuple[tuple[Alert, Firing], ...]:
+        used = 1004.0 * minute
+        return (_fires(alert, catalogue, plan, meter, value=1004.0 * length, used=used, allowance=included),)
+
+    # At 1,004 a minute the allowance is used up in minute 240, when it is no prediction any more.
+    return [
+        Story(
+            "a pace that ends at 100.4 % alerts once a tenth of the period is past, one that ends at 99.6 % never",
+            _MINUTE,
+            told("acme", 1004) + told("almost", 996),
+            PREDICTED,
+            (
+                Moment((first + wait - 1) * _MINUTE),
+                Moment((first + wait) * _MINUTE, fires(first + wait)),
+                Moment(200 * _MINUTE, fires(200)),
+            ),
+        ),
+        Story(
+            "an allowance that is used up is not predicted",
+            _MINUTE,
+            [
+                *_contract("acme", plan, _next(catalogue, plan), {meter: 1004.0 * 100}, length),
+                *told("acme", 1004)[2:],
+            ],
+            PREDICTED,
+            (
+                Moment(
+                    99 * _MINUTE,
+                    (
+                        _fires(
+                            alert, catalogue, plan, meter, value=1004.0 * length, used=1004.0 * 99, allowance=100_400
+                        ),
+                    ),
+                ),
+                Moment(100 * _MINUTE),
+            ),
+        ),
+    ]
+
+
+def trend_stories(catalogue: Catalogue) -> list[Story]:
+    """Two idle days, then one at 60 units each ten minutes: the forecast follows the day, not the average."""
+    plan, meter = sorted(catalogue.plans)[0], sorted(catalogue.meters)[0]
+    ten, day = timedelta(minutes=10), 144
+    who = _who("acme", plan)
+    used = 60 * day
+    ahead = 60 * day * 7
+    return [
+        Story(
+            "a forecast follows the last day once half a day of history is there",
+            ten,
+            [
+                Series(
+                    selector(names.USAGE_UNITS, {**who, "meter": meter, **_FROM}), ((0, 2 * day), (0, day + 1)), step=60
+                ),
+                _engine(names.PERIOD_START, who, (0, 3 * day + 1)),
+                _engine(names.PERIOD_END, who, (10 * 86_400, 3 * day + 1)),
+            ],
+            answers=(
+                Answer(
+                    timedelta(days=3),
+                    f"round({names.FORECAST_UNITS})",
+                    {selector("", {"consumer": "acme", "meter": meter, "plan": plan}): float(used + ahead)},
+                ),
+            ),
+        )
+    ]
+
+
+def exceeded_stories(catalogue: Catalogue, policy: Policy) -> list[Story]:
+    plans = [plan for plan in sorted(catalogue.plans) if any(card.included for card in catalogue.plans[plan].cards)]
+    if not plans:
+        return []
+    plan = plans[0]
+    meter = next(card.meter.name for card in catalogue.plans[plan].cards if card.included)
+    alert = exceeded(policy)
+    return [
+        Story(
+            "the last unit included is free, the next one is not",
+            _MINUTE,
+            [
+                *_contract("acme", plan, _next(catalogue, plan), {meter: 1000}, 9),
+                _engine(names.USAGE_UNITS, _who("acme", plan), (1000, 3), (1001, 3), (0, 3), meter=meter),
+            ],
+            EXCEEDED,
+            (
+                Moment(2 * _MINUTE),
+                Moment(3 * _MINUTE, (_fires(alert, catalogue, plan, meter, value=1, allowance=1000),)),
+                Moment(6 * _MINUTE),
+            ),
+        )
+    ]
