@@ -88,7 +88,10 @@ def usage_to_date(book: Book, contracts: Contracts, now: datetime, consumer: str
         end = book.closed_through(meter.name)
         if end is not None:
             through[meter.name] = end
-        counted = totals.get((meter.name, month)) or _by_consumer(book.totals(meter.name, month))
+        # Whoever's period is the calendar month has had it read already: nothing is closed beyond now.
+        same = [span for name, span in totals if name == meter.name and span.start == month.start and span.end >= now]
+        whole = consumer is None and bool(same)
+        counted = totals[meter.name, same[0]] if whole else _by_consumer(book.totals(meter.name, month))
         unbilled[meter.name] = {name: units for name, units in sorted(counted.items()) if name not in known}
     return ToDate(groups, totals, through, unbilled)
 
@@ -124,17 +127,21 @@ def rows(accrued: Accrued) -> Iterable[Accrual]:
     """One row per subscription and card, the fee under an empty card."""
     for group in accrued.plans:
         start, fee = group.period.start, group.fee
+        # Columns of text first, then across: rows come in the order of the book's key, which databases like.
+        columns: list[list[tuple[str, int, str]]] = []
         if fee:
-            text = f"{fee.numerator}/{fee.denominator}"
-            for subscription in group.subscriptions:
-                yield Accrual(subscription.key, "", start, 0, text)
-        for entry in group.cards:
-            scale = 10**entry.card.meter.digits
-            units = entry.rated.quantity.over(scale).units.tolist()
+            columns.append([("", 0, f"{fee.numerator}/{fee.denominator}")] * len(group.subscriptions))
+        for entry in sorted(group.cards, key=lambda entry: entry.card.key):
+            units = entry.rated.quantity.over(10**entry.card.meter.digits).units.tolist()
             amounts, denominator = entry.rated.amount.units.tolist(), entry.rated.amount.denominator
             key = entry.card.key
-            for subscription, quantity, amount in zip(group.subscriptions, units, amounts, strict=True):
-                yield Accrual(subscription.key, key, start, quantity, f"{amount}/{denominator}")
+            columns.append(
+                [(key, unit, f"{amount}/{denominator}") for unit, amount in zip(units, amounts, strict=True)]
+            )
+        for subscription, *across in zip(group.subscriptions, *columns, strict=True):
+            name = subscription.key
+            for card, quantity, amount in across:
+                yield Accrual(name, card, start, quantity, amount)
 
 
 class Terms(NamedTuple):
