@@ -21,19 +21,21 @@ COLUMN = {
 
 
 @pytest.mark.parametrize("table", [table.name for table in ENTRIES])
-def test_entries_are_neither_changed_nor_removed(store: StoreBook, url: str, table: str) -> None:
-    fill(store)
+def test_entries_are_neither_changed_nor_removed(filled: str, table: str) -> None:
     column = COLUMN[table]
     verbs = [f'UPDATE {table} SET "{column}" = "{column}"', f"DELETE FROM {table}"]
-    if not url.startswith("sqlite"):
+    if not filled.startswith("sqlite"):
         verbs.append(f"TRUNCATE {table} CASCADE")
-    with raw(url) as connection:
+    with raw(filled) as connection:
         before = connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
     assert before > 0
     for verb in verbs:
-        with pytest.raises(DBAPIError, match="is append-only: entries of the book are never changed"), raw(url) as it:
+        with (
+            pytest.raises(DBAPIError, match="is append-only: entries of the book are never changed"),
+            raw(filled) as it,
+        ):
             it.execute(text(verb))
-    with raw(url) as connection:
+    with raw(filled) as connection:
         assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == before
 
 
@@ -58,9 +60,8 @@ def test_every_table_but_the_projection_is_append_only() -> None:
     ],
     ids=lambda value: value if not value.startswith("INSERT") else "",
 )  # fmt: skip
-def test_the_constraints_refuse_doubles(store: StoreBook, url: str, twice: str, what: str) -> None:
-    fill(store)
-    with pytest.raises(DBAPIError, match="(?i)unique"), raw(url) as connection:
+def test_the_constraints_refuse_doubles(filled: str, twice: str, what: str) -> None:
+    with pytest.raises(DBAPIError, match=r"(?i)unique"), raw(filled) as connection:
         connection.execute(text(twice))
 
 

@@ -59,7 +59,7 @@ def test_an_older_postgresql_waits_for_the_command(postgres_url: str) -> None:
     open_book(postgres_url).close_connections()
     with raw(postgres_url) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
-    with pytest.raises(BookError, match='has schema 0000 and this program needs .*run "rating book migrate"'):
+    with pytest.raises(BookError, match=r'has schema 0000 and this program needs .*run "rating book migrate"'):
         open_book(postgres_url)
 
 
@@ -68,7 +68,7 @@ def _open(url: str) -> None:
 
 
 def test_many_processes_may_find_the_database_empty_at_once(url: str) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
     openers = [context.Process(target=_open, args=(url,)) for _ in range(4)]
     for opener in openers:
         opener.start()

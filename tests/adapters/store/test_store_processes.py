@@ -18,7 +18,9 @@ from rating.core.periods import Period
 
 from .stories import DAY, NOW, draft, fill
 
-SPAWN = multiprocessing.get_context("spawn")
+SPAWN = multiprocessing.get_context("forkserver")
+# Imported once: eight interpreters starting from nothing would take longer than what they are here to do.
+SPAWN.set_forkserver_preload(["rating.adapters.store"])
 
 
 def _hold(url: str, told: Connection) -> None:
