@@ -87,7 +87,7 @@ def _head(value: Any, place: Place, findings: Findings, parts: _Parts) -> None:
         first = parts.head.setdefault(word, (getattr(head, word), place.at(word)))
         if first[0] != getattr(head, word):
             other = f"{first[0]} at {findings.where(first[1])}"
-            findings.add(place.at(word), f"{word} is {written} here and {other}", "write it once")
+            findings.add(place.at(word), f"is {written} here and {other}", "write it once")
     _define(value.get("meters"), place.at("meters"), parts.meters, findings)
     _define(value.get("plans"), place.at("plans"), parts.plans, findings)
     entries = value.get("subscriptions")

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from rating.specs.schema import CatalogueSpec
+from rating.specs.source import plain
 
 
 def canonical_text(spec: CatalogueSpec) -> str:
@@ -36,6 +37,13 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+    def text(self, text: str) -> yaml.ScalarNode:
+        # Quoted wherever our reader, which is not quite YAML 1.1, would take it for something else (1e3).
+        return self.represent_scalar("tag:yaml.org,2002:str", text, None if isinstance(plain(text), str) else "'")
+
+
+_Dumper.add_representer(str, _Dumper.text)
 
 
 def _plain(value: Any) -> Any:

@@ -21,6 +21,7 @@ Path = tuple[str | int, ...]
 
 _INTEGER = re.compile(r"[+-]?(0|[1-9][0-9_]*)\Z")
 _FLOAT = re.compile(r"[+-]?([0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*|[0-9][0-9_]*(\.[0-9_]*)?[eE][+-]?[0-9]+)\Z")
+_TAGS = ("str", "int", "float", "bool", "null", "timestamp", "value")
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TOO_MANY = 5_000_000
 """Values in one file; a few lines of nested aliases could otherwise grow without end."""
@@ -163,17 +164,20 @@ class _Reader:
 
     def scalar(self, node: yaml.ScalarNode) -> Any:
         text = node.value
-        if node.style:
-            return text
-        if not node.tag.startswith("tag:yaml.org,2002:"):
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
             self.find(node, f"tag {node.tag} has no meaning here", "write the plain value")
             return text
-        if text in ("", "~", "null", "Null", "NULL"):
-            return None
-        if text in ("true", "True", "TRUE", "false", "False", "FALSE"):
-            return text.lower() == "true"
-        if len(text) <= 40 and _INTEGER.match(text):
-            return int(text.replace("_", ""))
-        if _FLOAT.match(text):
-            return WrittenFloat(text)
-        return text
+        return text if node.style else plain(text)
+
+
+def plain(text: str) -> Any:
+    """What unquoted text means: nothing, true or false, a whole number, a float that keeps its spelling, or itself."""
+    if text in ("", "~", "null", "Null", "NULL"):
+        return None
+    if text in ("true", "True", "TRUE", "false", "False", "FALSE"):
+        return text.lower() == "true"
+    if len(text) <= 40 and _INTEGER.match(text):
+        return int(text.replace("_", ""))
+    if _FLOAT.match(text):
+        return WrittenFloat(text)
+    return text
