@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +61,8 @@ def application() -> typer.Typer:
     )
     app.callback()(_settings)
     for noun in NOUNS:
-        importlib.import_module(f"rating.cli.{noun}").add(app)
+        if importlib.util.find_spec(f"rating.cli.{noun}"):
+            importlib.import_module(f"rating.cli.{noun}").add(app)
     return app
 
 
