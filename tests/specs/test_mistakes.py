@@ -137,7 +137,9 @@ def test_one_mistake_is_one_finding(mistake: str) -> None:
 
 def test_one_meter_billed_by_two_plans_at_once_names_both_lines() -> None:
     text = GOOD.replace("  pro:\n", '  base:\n    charges: [{meter: calls, unit_price: "1"}]\n  pro:\n')
-    text += "  - {consumer: acme, plan: base, start: 2026-11-01}\n  - {consumer: globex, plan: base, start: 2026-11-01}\n"
+    text += (
+        "  - {consumer: acme, plan: base, start: 2026-11-01}\n  - {consumer: globex, plan: base, start: 2026-11-01}\n"
+    )
     assert said(("c.yaml", text)) == [
         'c.yaml:13: subscription of "acme": would bill meter "calls" twice from 2026-11-01 00:00, together with plan '
         '"pro" at c.yaml:12; end one before the other starts'
@@ -174,7 +176,9 @@ def test_an_empty_file_says_how_to_begin(text: str) -> None:
 
 
 def test_an_alias_inside_itself_ends() -> None:
-    assert "c.yaml:1: an alias repeats itself without end; write the value out" in said(("c.yaml", "meters: &a {b: *a}"))
+    assert "c.yaml:1: an alias repeats itself without end; write the value out" in said(
+        ("c.yaml", "meters: &a {b: *a}")
+    )
 
 
 def test_a_warning_does_not_stop_the_catalogue() -> None:
