@@ -39,7 +39,7 @@ def utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(cadences, anchors, zones, instants)
 @example(Cadence.MONTH, date(2000, 1, 31), ZoneInfo("America/Sao_Paulo"), utc(2018, 11, 4, 3))
 @example(Cadence.DAY, date(2000, 1, 1), ZoneInfo("Pacific/Apia"), utc(2011, 12, 30, 10))
@@ -49,7 +49,7 @@ def test_the_period_around_an_instant_contains_it(
     assert billing_period(cadence, anchor, zone, instant).contains(instant)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(cadences, anchors, zones, instants)
 def test_periods_follow_each_other_without_gap_or_overlap(
     cadence: Cadence, anchor: date, zone: ZoneInfo, instant: datetime
@@ -64,7 +64,7 @@ def test_periods_follow_each_other_without_gap_or_overlap(
         period = following
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from([Cadence.MONTH, Cadence.QUARTER, Cadence.YEAR]), anchors, zones, instants)
 def test_a_period_begins_on_the_anchors_day_or_on_the_last_day_of_a_month_too_short_for_it(
     cadence: Cadence, anchor: date, zone: ZoneInfo, instant: datetime
@@ -74,13 +74,13 @@ def test_a_period_begins_on_the_anchors_day_or_on_the_last_day_of_a_month_too_sh
     assert start.day == anchor.day or (start.day < anchor.day and tomorrow.day == 1)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(
     cadences,
     anchors,
     zones,
     instants,
-    st.sampled_from([timedelta(minutes=30), timedelta(hours=1), timedelta(hours=6), timedelta(days=1)]),
+    st.sampled_from([timedelta(hours=2), timedelta(hours=1), timedelta(hours=6), timedelta(days=1)]),
 )
 def test_windows_tile_a_period(
     cadence: Cadence, anchor: date, zone: ZoneInfo, instant: datetime, length: timedelta
@@ -94,7 +94,7 @@ def test_windows_tile_a_period(
     assert all(align(window.start, length) == window.start for window in windows[1:])
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(cadences, anchors, zones, instants, st.lists(st.fractions(0, 1), max_size=5))
 def test_the_shares_of_the_parts_of_a_period_sum_to_one(
     cadence: Cadence, anchor: date, zone: ZoneInfo, instant: datetime, cuts: list[Fraction]
@@ -112,7 +112,7 @@ DAY, WEEK, MONTH, QUARTER, YEAR = Cadence
 # (cadence, anchor, zone, an instant inside) -> the period's start and end, in UTC
 CALENDAR = {
     "a month in UTC": (MONTH, date(2000, 1, 1), "UTC", utc(2026, 10, 31, 23, 59), utc(2026, 10, 1), utc(2026, 11, 1)),
-    "from the 31st into February": (MONTH, date(2000, 1, 31), "UTC", utc(2026, 2, 1), utc(2026, 1, 31), utc(2026, 2, 28)),
+    "into February": (MONTH, date(2000, 1, 31), "UTC", utc(2026, 2, 1), utc(2026, 1, 31), utc(2026, 2, 28)),
     "and back to the 31st": (MONTH, date(2000, 1, 31), "UTC", utc(2026, 3, 1), utc(2026, 2, 28), utc(2026, 3, 31)),
     "the 30th in a leap year": (MONTH, date(2000, 1, 30), "UTC", utc(2028, 2, 29), utc(2028, 2, 29), utc(2028, 3, 30)),
     "a leap day's anniversary": (YEAR, date(2024, 2, 29), "UTC", utc(2027, 1, 1), utc(2026, 2, 28), utc(2027, 2, 28)),
@@ -126,7 +126,7 @@ CALENDAR = {
         DAY, date(2000, 1, 1), "America/Sao_Paulo", utc(2018, 11, 4, 12), utc(2018, 11, 4, 3), utc(2018, 11, 5, 2),
     ),
     "a week from Monday": (WEEK, date(2000, 1, 3), "UTC", utc(2026, 11, 1, 12), utc(2026, 10, 26), utc(2026, 11, 2)),
-    "a quarter from the 15th": (QUARTER, date(2026, 1, 15), "UTC", utc(2026, 11, 21), utc(2026, 10, 15), utc(2027, 1, 15)),
+    "from 15 January": (QUARTER, date(2026, 1, 15), "UTC", utc(2026, 11, 2), utc(2026, 10, 15), utc(2027, 1, 15)),
     "before the anchor": (MONTH, date(2030, 1, 31), "UTC", utc(2026, 2, 28), utc(2026, 2, 28), utc(2026, 3, 31)),
 }  # fmt: skip
 
