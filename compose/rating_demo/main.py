@@ -41,14 +41,14 @@ class _Terminated(BaseException):
     """SIGTERM, as an exception, so that everything started is ended on the way out."""
 
 
-def run(*, once: bool, install: bool, folder: Path = FOLDER, screen: Screen | None = None) -> None:
+def run(*, once: bool, install: bool, folder: Path | None = None, screen: Screen | None = None) -> None:
     """Tell the whole story; with `once` return at its end, otherwise stay until Ctrl-C.
 
     Raises:
         PartMissing, PartFailed, DemoFailed: it could not be told.
     """
     screen = screen or Screen()
-    stage = Stage(folder)
+    stage = Stage(folder or FOLDER)
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         with stage.opened():
@@ -59,7 +59,9 @@ def run(*, once: bool, install: bool, folder: Path = FOLDER, screen: Screen | No
         screen.say("stopped")
     finally:
         signal.signal(signal.SIGTERM, before)
-    screen.say(f"Everything started has ended. Logs, book and blocks stay in {_short(folder)} until the next time.")
+    screen.say(
+        f"Everything started has ended. Logs and book stay in {_short(stage.folder)} until the next time."
+    )
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

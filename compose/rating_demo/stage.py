@@ -44,9 +44,9 @@ class Stage:
     """The parts of one demonstration under `folder`. Each `start_*` may be called once, in the order of this file."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder.resolve()
         self._stack = ExitStack()
-        self.book_url = f"sqlite:///{folder / 'rating.db'}"
+        self.book_url = f"sqlite:///{self.folder / 'rating.db'}"
         self.engine_port, self.api_port = free_port(), free_port()
         self.engine_url = f"http://127.0.0.1:{self.engine_port}"
         self.api_url = f"http://127.0.0.1:{self.api_port}"
@@ -63,8 +63,11 @@ class Stage:
 
         Raises:
             AlreadyRunning: somebody else holds it.
+            RatingError: it holds something that no demonstration put there.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        if any(self.folder.iterdir()) and not (self.folder / "lock").exists():
+            raise RatingError(f"{self.folder} is not empty and not ours to empty; name a new folder")
         with (self.folder / "lock").open("w") as lock, self._stack:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

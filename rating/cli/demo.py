@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,10 +19,13 @@ def command(
     install: Annotated[
         bool, typer.Option("--install", help="Install missing parts by apt-get, where that can be done.")
     ] = False,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where state and logs are kept, emptied at each start; .demo/ by default.")
+    ] = None,
 ) -> None:
     """Real traffic, a real Prometheus, real invoices; stays up until Ctrl-C.
 
-    Works inside a checkout: its state is .demo/, emptied at each start.
+    Works inside a checkout, whose compose/catalogue it bills.
     """
     try:
         # Imported late: no other command needs its parts, and an installed wheel has no catalogue to demonstrate.
@@ -30,4 +34,4 @@ def command(
         raise RatingError(
             f"the demonstration needs {error.name}; in a checkout, `make demo` brings everything"
         ) from error
-    main.run(once=once, install=install)
+    main.run(once=once, install=install, folder=folder)

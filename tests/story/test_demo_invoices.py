@@ -1,0 +1,155 @@
+"""The demonstration's invoices, to the cent, from the history's truth and the catalogue's text.
+
+Nothing of the engine's pricing is used on the other side: prices are read from the YAML as they stand there and applied
+with fractions, one step at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rating.adapters.memory_book import MemoryBook
+from rating.bootstrap import load_catalogue, open_source
+from rating.core.catalogue import Catalogue
+from rating.core.invoices import Invoice
+from rating.core.windows import Completeness
+from rating.jobs import bill, collect, contracts
+from rating.settings import Settings
+from rating_demo import blocks, catalogue
+from rating_demo.comparison import compare, obvious
+from rating_demo.history import MEASURED, History
+from rating_demo.parts import Prometheus
+
+# The shortest month keeps the test short; six hours into the next one everything has settled.
+NOW = datetime(2026, 3, 1, 6, 20, tzinfo=UTC)
+ENDED = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Billed:
+    history: History
+    catalogue: Catalogue
+    text: dict[str, Any]
+    """The catalogue as YAML alone reads it."""
+    collected: collect.Collected
+    invoices: dict[str, Invoice]
+    prometheus: str
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory, prometheus_binary: Path, promtool: Path):
+    folder = tmp_path_factory.mktemp("demo")
+    history = History(NOW)
+    sources = catalogue.dated(folder / "catalogue", history.last_month.start.date())
+    blocks.create(history.series(), folder / "blocks", promtool)
+    with Prometheus(folder / "prometheus", blocks=folder / "blocks", retention="100y") as prometheus:
+        compiled = load_catalogue(Settings(catalog=sources))
+        book = MemoryBook()
+        collected = collect.collect(
+            book,
+            open_source(Settings(prometheus_url=prometheus.url)),
+            tuple(compiled.meters.values()),
+            since=history.last_month.start,
+            now=ENDED,
+        )
+        contracts.keep(book, compiled, now=ENDED)
+        billed = bill.bill(book, contracts.gather(book, compiled, now=ENDED), now=ENDED)
+        assert not billed.postponed, billed.postponed[0].reasons
+        text: dict[str, Any] = {}
+        for file in sorted(sources.glob("*.yaml")):
+            text |= yaml.safe_load(file.read_text())
+        by_consumer = {invoice.draft.consumer: invoice for invoice in billed.issued}
+        yield Billed(history, compiled, text, collected, by_consumer, prometheus.url)
+
+
+def plainly(charge: Mapping[str, Any], units: Fraction) -> Fraction:
+    """What the charge says, read aloud: the allowance first, then the price of what is left."""
+    left = max(units - charge.get("included", 0), Fraction(0))
+    if "unit_price" in charge:
+        return left * Fraction(charge["unit_price"])
+    if "package" in charge:
+        return math.ceil(left / charge["package"]["size"]) * Fraction(charge["package"]["price"])
+    steps = charge.get("graduated") or charge["volume"]
+    if "volume" in charge:
+        step = next(step for step in steps if "up_to" not in step or left <= step["up_to"])
+        return left * Fraction(step["unit_price"])
+    amount, below = Fraction(0), Fraction(0)
+    for step in steps:
+        top = min(left, Fraction(step.get("up_to", left)))
+        amount += max(top - below, Fraction(0)) * Fraction(step["unit_price"])
+        below = max(below, top)
+    return amount
+
+
+def cents(amount: Fraction) -> int:
+    """Half away from zero."""
+    return math.floor(amount * 100 + Fraction(1, 2))
+
+
+@pytest.mark.slow
+def test_every_line_of_every_invoice_is_the_truth_times_the_price(month: Billed) -> None:
+    metered = 0
+    for subscription in month.text["subscriptions"]:
+        consumer, plan = subscription["consumer"], month.text["plans"][subscription["plan"]]
+        expected = [Fraction(plan["fee"])] if "fee" in plan else []
+        for charge in plan["charges"]:
+            truth = month.history.usage(charge["meter"], month.history.last_month).get(consumer, 0)
+            expected.append(plainly(charge, Fraction(truth, 10 ** MEASURED[charge["meter"]].digits)))
+            metered += 1
+        draft = month.invoices[consumer].draft
+        assert [line.amount.minor for line in draft.lines] == [cents(amount) for amount in expected], consumer
+        assert draft.total.minor == sum(cents(amount) for amount in expected), consumer
+    assert metered == 15
+    assert len(month.invoices) == 6
+
+
+@pytest.mark.slow
+def test_numbers_follow_the_keys_without_a_gap(month: Billed) -> None:
+    numbers = [invoice.number for invoice in month.invoices.values()]
+    assert numbers == [f"INV-{number:06}" for number in range(1, 7)]
+
+
+@pytest.mark.slow
+def test_never_more_than_was_counted_and_hardly_less(month: Billed) -> None:
+    """What no scrape saw before a restart is lost, and nothing else."""
+    for meter in MEASURED:
+        counted = month.history.counted(meter, month.history.last_month)
+        proven = month.history.usage(meter, month.history.last_month)
+        assert all(proven[consumer] <= counted[consumer] for consumer in proven)
+        assert sum(proven.values()) * 1000 > sum(counted.values()) * 999
+
+
+@pytest.mark.slow
+def test_the_faults_of_the_month_are_in_the_evidence(month: Billed) -> None:
+    """10:12 to 10:29 on the tenth nobody scraped; in the third week's outage the other replica did."""
+    windows = {(closing.meter, closing.window.start): closing for closing in month.collected.closed}
+    first = month.history.last_month.start
+    blind = windows["api_calls", first + timedelta(days=9, hours=10)]
+    assert blind.completeness is Completeness.DEGRADED
+    assert blind.usage
+    covered = windows["api_calls", first + timedelta(days=17, hours=4)]
+    assert covered.usage
+    assert month.collected.held == ()
+    assert month.collected.stopped == ()
+
+
+@pytest.mark.slow
+def test_the_obvious_query_bills_the_replicas_week_twice(month: Billed) -> None:
+    """A week of 28 days, seen twice: about a quarter too much, and the price kinds turn it into other amounts."""
+    rows = compare(month.prometheus, month.catalogue, list(month.invoices.values()), month.history)
+    assert len(rows) == 15
+    for row in rows:
+        assert row.billed == row.proven
+        assert row.estimated != row.proven
+    calls = obvious(month.prometheus, month.catalogue.meters["api_calls"], month.history.last_month)
+    proven = month.history.usage("api_calls", month.history.last_month)
+    assert 1.15 < sum(calls.values()) / sum(proven.values()) < 1.35
