@@ -17,7 +17,7 @@ from rating.core.periods import Period
 from rating.core.schedule import Due, due_windows
 from rating.core.windows import Closing, Held
 from rating.errors import EdgeRefused, EdgeUnavailable, SamplesMissing
-from rating.ports import Book, CounterSource
+from rating.ports import Book, ClosingHead, CounterSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class Stopped:
 class Collected:
     """What one run came to, oldest first."""
 
-    closed: tuple[Closing, ...]
+    closed: tuple[ClosingHead, ...]
+    """Without their usage rows: a backfill of months must not pile them up."""
     held: tuple[Held, ...]
     stopped: tuple[Stopped, ...]
     """At most one per meter."""
@@ -85,7 +86,7 @@ def collect(
         Contradiction: the book holds the window with other usage.
     """
     waiting = due(book, meters, since=since, now=now, until=until)
-    closings: list[Closing] = []
+    heads: list[ClosingHead] = []
     held: list[Held] = []
     stopped: dict[str, Stopped] = {}
     passed = 0
@@ -113,11 +114,12 @@ def collect(
             if not dry_run:
                 book.hold(outcome, at=now)
         else:
-            closings.append(outcome)
-            if dry_run or book.close(outcome, meter_digest=meter_digest(entry.meter), at=now):
+            head = _head(outcome, meter_digest(entry.meter), now)
+            heads.append(head)
+            if dry_run or book.close(outcome, meter_digest=head.meter_digest, at=now):
                 closed(outcome)
 
-    return Collected(tuple(closings), tuple(held), tuple(stopped.values()), passed)
+    return Collected(tuple(heads), tuple(held), tuple(stopped.values()), passed)
 
 
 def _outcome(source: CounterSource, entry: Due) -> Closing | Held:
@@ -127,3 +129,8 @@ def _outcome(source: CounterSource, entry: Due) -> Closing | Held:
         # Gone samples do not come back by waiting: the window is shown as held until a person decides.
         return Held(entry.meter.name, entry.window, str(error))
     return decide(entry.meter, entry.window, readings)
+
+
+def _head(closing: Closing, digest: str, at: datetime) -> ClosingHead:
+    consumers = len({row.consumer for row in closing.usage})
+    return ClosingHead(closing.meter, closing.window, closing.completeness, consumers, digest, at, closing.evidence)

@@ -1,0 +1,118 @@
+"""`rating collect`: close the usage windows that are due."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from rating.bootstrap import load_catalogue, open_book, open_source
+from rating.cli.frame import (
+    DONE,
+    FAILED,
+    FORMAT,
+    LOOK,
+    Format,
+    instant,
+    now,
+    progress_bar,
+    settings_of,
+    show,
+    stderr,
+)
+from rating.core.catalogue import Catalogue
+from rating.core.meters import Meter
+from rating.core.money import decimal_text
+from rating.core.windows import Closing
+from rating.engine import since
+from rating.jobs.collect import Collected, collect
+from rating.jobs.contracts import gather
+
+COLUMNS = ("meter", "start", "end", "consumers", "quantity", "unit", "completeness", "coverage", "resets", "births")
+
+
+def add(app: typer.Typer) -> None:
+    app.command("collect")(command)
+
+
+def command(
+    context: typer.Context,
+    begin: Annotated[
+        str | None,
+        typer.Option("--from", help="First window to close; by default the start of the first subscription."),
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Windows that end after this wait.")] = None,
+    meter: Annotated[str | None, typer.Option(help="Only this meter.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure and show, keep nothing.")] = False,
+    format: Format = FORMAT,
+) -> None:
+    """Close every usage window that has ended, settled, and is not in the book yet, oldest first.
+
+    Running it again is nothing. Exit code 1 when a meter's source could not be read (what was closed stays), 3 when a
+    window is held for a person.
+    """
+    settings, moment = settings_of(context), now()
+    catalogue = load_catalogue(settings)
+    meters = chosen(catalogue, meter)
+    rows: list[dict[str, object]] = []
+    with open_book(settings) as book:
+        first = instant(begin) or since(gather(book, catalogue, now=moment), moment)
+        with progress_bar("closing windows") as progress:
+            collected = collect(
+                book,
+                open_source(settings),
+                meters,
+                since=first,
+                until=instant(end),
+                now=moment,
+                dry_run=dry_run,
+                closed=lambda closing: rows.append(_row(catalogue.meters[closing.meter], closing)),
+                progress=lambda done, total, _: progress(done, total),
+            )
+    _report(collected, rows, first, format)
+    raise typer.Exit(FAILED if collected.stopped else LOOK if collected.held else DONE)
+
+
+def chosen(catalogue: Catalogue, name: str | None) -> tuple[Meter, ...]:
+    """One meter of the catalogue, or all.
+
+    Raises:
+        typer.BadParameter: there is none of that name.
+    """
+    if name is None:
+        return tuple(catalogue.meters.values())
+    if name not in catalogue.meters:
+        raise typer.BadParameter(
+            f"no meter {name!r}; the catalogue has {', '.join(sorted(catalogue.meters)) or 'none'}"
+        )
+    return (catalogue.meters[name],)
+
+
+def _report(collected: Collected, rows: list[dict[str, object]], first: datetime, format: Format) -> None:
+    if rows or format is not Format.TABLE:
+        show(rows, COLUMNS, format)
+    for held in collected.held:
+        stderr.print(f"held: {held.meter} {held.window}: {held.reason}", soft_wrap=True, markup=False)
+    for stop in collected.stopped:
+        stderr.print(f"{stop.due.meter.name} stopped at {stop.due.window}: {stop.reason}", soft_wrap=True, markup=False)
+    if collected.waiting:
+        stderr.print(f"{collected.waiting} windows wait; run `rating collect` again to go on")
+    if not (rows or collected.held or collected.stopped):
+        stderr.print(f"no window is due since {first:%Y-%m-%d %H:%M}")
+
+
+def _row(meter: Meter, closing: Closing) -> dict[str, object]:
+    evidence = closing.evidence
+    return {
+        "meter": meter.name,
+        "start": f"{closing.window.start:%Y-%m-%dT%H:%MZ}",
+        "end": f"{closing.window.end:%Y-%m-%dT%H:%MZ}",
+        "consumers": len({row.consumer for row in closing.usage}),
+        "quantity": decimal_text(meter.quantity(sum(row.quantity for row in closing.usage))),
+        "unit": meter.unit,
+        "completeness": closing.completeness.value,
+        "coverage": f"{float(evidence.coverage) * 100:.1f}%",
+        "resets": evidence.resets,
+        "births": evidence.births,
+    }

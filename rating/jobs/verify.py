@@ -1,0 +1,87 @@
+"""Measures closed windows again, while their samples are retained, and compares with the book.
+
+Changes nothing. What a difference means is for a person to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rating.core.counters import decide
+from rating.core.keys import meter_digest
+from rating.core.meters import Meter
+from rating.core.periods import Period
+from rating.core.windows import Held, Usage
+from rating.errors import SamplesMissing
+from rating.ports import Book, ClosingHead, CounterSource
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One row of one window that now measures something else."""
+
+    meter: str
+    window: Period
+    consumer: str
+    dimensions: tuple[str, ...]
+    booked: int
+    """In the meter's resolution."""
+    measured: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    equal: int = 0
+    """Windows that measure what the book says."""
+    differences: tuple[Difference, ...] = ()
+    unreadable: tuple[tuple[str, Period, str], ...] = ()
+    """Meter, window and why it cannot be measured again."""
+
+
+def verify(
+    book: Book,
+    source: CounterSource,
+    meters: Sequence[Meter],
+    period: Period,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Verified:
+    """Compare every closed window of `meters` that starts inside `period` with a fresh measurement.
+
+    Raises:
+        EdgeUnavailable, EdgeRefused: as `source.read` does.
+    """
+    closings = [(meter, head) for meter in meters for head in book.closings(meter.name, period)]
+    equal, differences = 0, []
+    unreadable: list[tuple[str, Period, str]] = []
+    for done, (meter, head) in enumerate(closings):
+        progress(done, len(closings))
+        measured = _measured(source, meter, head)
+        if isinstance(measured, str):
+            unreadable.append((meter.name, head.window, measured))
+            continue
+        found = _differences(meter.name, head.window, book.totals(meter.name, head.window), measured)
+        differences += found
+        equal += not found
+    return Verified(equal, tuple(differences), tuple(unreadable))
+
+
+def _measured(source: CounterSource, meter: Meter, head: ClosingHead) -> Sequence[Usage] | str:
+    if head.meter_digest != meter_digest(meter):
+        return "the meter has changed since this window was closed; verify with the catalogue of that time"
+    try:
+        outcome = decide(meter, head.window, source.read(meter, head.window))
+    except SamplesMissing as error:
+        return str(error)
+    return outcome.reason if isinstance(outcome, Held) else outcome.usage
+
+
+def _differences(meter: str, window: Period, booked: Sequence[Usage], measured: Sequence[Usage]) -> list[Difference]:
+    before = {(row.consumer, row.dimensions): row.quantity for row in booked}
+    now = {(row.consumer, row.dimensions): row.quantity for row in measured}
+    return [
+        Difference(meter, window, *key, before.get(key, 0), now.get(key, 0))
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key, 0) != now.get(key, 0)
+    ]
