@@ -62,7 +62,12 @@ def test_core_reads_no_clock_and_touches_no_edge(file: Path) -> None:
     assert not edges, f"{file} imports {edges}"
 
 
-@pytest.mark.parametrize("file", CORE, ids=lambda file: str(file.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "file",
+    # A reading is a float64 on the wire: `numbers` is the one door where it becomes a whole number of units.
+    [file for file in CORE if file.name != "numbers.py"],
+    ids=lambda file: str(file.relative_to(ROOT)),
+)
 def test_core_has_no_float(file: Path) -> None:
     tree = ast.parse(file.read_text())
     floats = [
