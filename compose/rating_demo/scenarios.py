@@ -58,14 +58,14 @@ def _busy(shape: Shape, per_hour: float, consumers: int = 5) -> dict[str, Traffi
 
 
 def _newborns() -> dict[str, Traffic]:
-    return {f"c{number}": Traffic(90, begins=number * 47 * MINUTE + 13 * SECOND) for number in range(20)}
+    return {f"c{number}": Traffic(90, begins=number * 77 * MINUTE + 13 * SECOND) for number in range(12)}
 
 
 _WORLDS: dict[str, Callable[[World], World]] = {
     "steady traffic": _steady,
     "bursty traffic": lambda w: replace(w, consumers=_busy(Shape.BURSTY, 400)),
     "sparse: a request every few hours": lambda w: replace(
-        w, consumers={f"c{number}": Traffic(0.1 + number / 50) for number in range(25)}
+        w, consumers={f"c{number}": Traffic(0.1 + number / 30) for number in range(15)}
     ),
     "series born mid-window": lambda w: replace(w, consumers=_newborns()),
     "series born, but initialised at zero": lambda w: replace(w, consumers=_newborns(), zero_initialised=True),
@@ -126,7 +126,7 @@ _WORLDS: dict[str, Callable[[World], World]] = {
     "everything together": lambda w: replace(
         w,
         consumers={**_busy(Shape.BURSTY, 300, 3), **_newborns()},
-        statuses={"200": 0.9, "204": 0.07, "500": 0.03},
+        statuses={"200": 0.96, "500": 0.04},
         replicas=SKEWED,
         faults=(*GAPS, *BLIND_IN_TURN, Unreachable(5.7 * HOUR, 3 * HOUR), Unreachable(13.5 * HOUR, 20 * MINUTE, 1)),
         restarts=Restarts(10 * MINUTE, 3 * HOUR, hidden=True),

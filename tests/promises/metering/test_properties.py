@@ -1,0 +1,236 @@
+"""The promises of exact metering as properties of the pure code, over random small worlds.
+
+Each has been seen to fail with the code broken on purpose.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from rating.adapters.memory_book import MemoryBook
+from rating.adapters.memory_source import MemorySource
+from rating.core.counters import Counts, Readings, decide
+from rating.core.meters import Lifetime, Matcher, Meter
+from rating.core.periods import Period
+from rating.core.windows import Closing, Completeness, Held
+from rating.errors import EdgeRefused, EdgeUnavailable, SamplesMissing
+from rating.jobs.collect import collect
+from rating.ports import CounterSource
+from rating_demo.faults import Outage, Replica, Restarts, Shape, Traffic, Unreachable
+from rating_demo.openmetrics import Series
+from rating_demo.truth import Who, World
+
+START = datetime(2026, 10, 1, tzinfo=UTC)
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+SPAN = 3 * 60 * MINUTE
+WHOLE = Period(START, START + SPAN + 20 * MINUTE)
+METER = Meter(
+    name="calls",
+    metric="api_requests_total",
+    consumer="consumer_id",
+    dimensions=("endpoint",),
+    where=(Matcher("status", "2.."),),
+    window=20 * MINUTE,
+    scrape_interval=60 * SECOND,
+    coverage=Fraction(0),
+)
+
+minutes = some.integers(0, 179).map(lambda number: number * MINUTE)
+seconds = some.integers(5, 3600).map(lambda number: number * SECOND)
+replicas = some.sampled_from(
+    [(Replica(),), (Replica("a"), Replica("b")), (Replica("a", 1.7 * SECOND), Replica("b", -0.4 * SECOND))]
+)
+outages = some.builds(Outage, minutes, seconds, some.sampled_from([None, "a", "b"]))
+unreachable = some.builds(Unreachable, minutes, seconds, some.sampled_from([0, 1]))
+restarts = some.builds(
+    lambda shortest, more, renamed, hidden: Restarts(shortest, shortest + more, 2.5 * SECOND, renamed, hidden),
+    some.integers(90, 3600).map(lambda number: number * SECOND),
+    seconds,
+    some.booleans(),
+    some.booleans(),
+)
+worlds = some.builds(
+    lambda seed, rate, replicas, faults, restarts, zero, carried, late: World(
+        seed=seed,
+        start=START,
+        end=START + SPAN,
+        consumers={"acme": Traffic(rate), "birch": Traffic(rate / 7, Shape.BURSTY, begins=late)},
+        endpoints={"/search": 1.0},
+        statuses={"200": 0.9, "500": 0.1},
+        interval=60 * SECOND,
+        replicas=replicas,
+        faults=tuple(faults),
+        restarts=restarts,
+        zero_initialised=zero,
+        carried=carried,
+    ),
+    seed=some.integers(0, 10_000),
+    rate=some.sampled_from([3, 40, 700]),
+    replicas=replicas,
+    faults=some.lists(outages | unreachable, max_size=3),
+    restarts=some.none() | restarts,
+    zero=some.booleans(),
+    carried=some.sampled_from([0, 0, 12_345]),
+    late=minutes,
+)
+
+
+def source(series: Iterable[Series]) -> MemorySource:
+    return MemorySource(
+        [
+            ({"__name__": one.metric, **one.labels}, list(zip(one.times.tolist(), one.values.tolist(), strict=True)))
+            for one in series
+        ]
+    )
+
+
+def billed(source: CounterSource, meter: Meter, windows: Iterable[Period]) -> dict[Who, int]:
+    sums: dict[Who, int] = defaultdict(int)
+    for window in windows:
+        closing = decide(meter, window, source.read(meter, window))
+        assert isinstance(closing, Closing), closing
+        for usage in closing.usage:
+            sums[Who(usage.consumer, usage.dimensions[0])] += usage.quantity
+    return dict(sums)
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds, some.sets(some.integers(1, 199), max_size=5))
+def test_any_split_of_a_period_gives_the_same_total(world: World, cuts: set[int]) -> None:
+    samples = source(world.series())
+    edges = [WHOLE.start, *(START + cut * MINUTE for cut in sorted(cuts)), WHOLE.end]
+    split = [Period(start, end) for start, end in pairwise(edges)]
+    assert billed(samples, METER, split) == billed(samples, METER, [WHOLE])
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds)
+def test_billed_is_what_the_samples_prove_and_never_more_than_is_true(world: World) -> None:
+    ours = billed(source(world.series()), METER, WHOLE.windows(METER.window))
+    assert ours == world.usage()
+    assert all(amount <= world.increments()[who] for who, amount in ours.items())
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds, some.randoms(use_true_random=False))
+def test_the_order_in_which_series_arrive_means_nothing(world: World, rng: random.Random) -> None:
+    series = list(world.series())
+    ours = billed(source(series), METER, [WHOLE])
+    rng.shuffle(series)
+    assert billed(source(series), METER, [WHOLE]) == ours
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    world=worlds,
+    known_starts=some.booleans(),
+    shift=some.integers(-2000, 2000),
+    gaps=some.lists(some.tuples(some.integers(0, 200), some.integers(1, 60)), max_size=4),
+)
+def test_a_replica_with_any_gaps_never_raises_the_total(
+    world: World, known_starts: bool, shift: int, gaps: Sequence[tuple[int, int]]
+) -> None:
+    """A second Prometheus that saw a part of what the first one saw, by another clock, adds nothing and hides nothing;
+    also where no process start tells the epochs apart and only falls in value do."""
+    one = replace(world, replicas=(Replica("a"),), created_samples=False)
+    if one.restarts is not None and not known_starts:
+        one = replace(one, restarts=replace(one.restarts, hidden=False))
+    series = [part for part in one.series() if known_starts or part.metric != "process_start_time_seconds"]
+    alone = billed(source(series), METER, [WHOLE])
+    pair = billed(source([*series, *_echo(series, shift, gaps)]), METER, [WHOLE])
+    assert pair == alone
+
+
+def _echo(series: Iterable[Series], shift: int, gaps: Sequence[tuple[int, int]]) -> list[Series]:
+    first = int(START.timestamp()) * 1000
+    heard = []
+    for one in series:
+        minute = (one.times - first) // 60_000
+        kept = ~sum(((minute >= start) & (minute < start + length) for start, length in gaps), start=minute < -99)
+        if kept.any():
+            labels = {**one.labels, "replica": "b"}
+            heard.append(Series(one.metric, labels, one.times[kept] + shift, one.values[kept]))
+    return heard
+
+
+@settings(max_examples=30, deadline=None)
+@given(worlds)
+def test_a_durable_counter_bills_its_rises_whatever_its_processes_do(world: World) -> None:
+    world = replace(
+        world, durable=True, restarts=world.restarts and replace(world.restarts, renamed=False, hidden=False)
+    )
+    meter = replace(METER, lifetime=Lifetime.DURABLE)
+    assert billed(source(world.series()), meter, WHOLE.windows(METER.window)) == world.usage()
+
+
+class Flaky:
+    """A source that fails, doubts itself or lost its samples as a random stream says."""
+
+    def __init__(self, source: CounterSource, rng: random.Random, trouble: float) -> None:
+        self.source, self.rng, self.trouble = source, rng, trouble
+
+    def read(self, meter: Meter, window: Period) -> Readings:
+        readings = self.source.read(meter, window)
+        if self.rng.random() >= self.trouble:
+            return readings
+        match self.rng.randrange(5):
+            case 0:
+                raise EdgeUnavailable("no answer")
+            case 1:
+                raise EdgeRefused("a web page")
+            case 2:
+                raise SamplesMissing("gone")
+            case 3:
+                return replace(readings, warnings=("one store did not answer",))
+            case _:
+                return replace(readings, counts=Counts(all=3, clean=1, rebuilt=1))
+
+
+@settings(max_examples=25, deadline=None)
+@given(worlds, some.randoms(use_true_random=False), some.sampled_from([0.2, 0.6]))
+def test_running_a_window_again_whatever_went_wrong_is_running_it_once(
+    world: World, rng: random.Random, trouble: float
+) -> None:
+    samples = source(world.series())
+    now = WHOLE.end + METER.settling
+    undisturbed, disturbed = MemoryBook(), MemoryBook()
+    collect(undisturbed, samples, [METER], since=START, now=now)
+    flaky = Flaky(samples, rng, trouble)
+    for _ in range(rng.randrange(1, 6)):
+        collect(disturbed, flaky, [METER], since=START, now=now)
+    for _ in range(3):
+        collect(disturbed, samples, [METER], since=START, now=now)
+    assert list(disturbed.usage(WHOLE)) == list(undisturbed.usage(WHOLE))
+    assert disturbed.held() == ()
+
+
+@settings(max_examples=30, deadline=None)
+@given(worlds, some.randoms(use_true_random=False), some.sampled_from([Fraction(0), Fraction(9, 10), Fraction(1)]))
+def test_every_window_is_complete_degraded_held_or_still_due(
+    world: World, rng: random.Random, coverage: Fraction
+) -> None:
+    meter = replace(METER, coverage=coverage)
+    book, now = MemoryBook(), WHOLE.end + meter.settling
+    run = collect(book, Flaky(source(world.series()), rng, 0.3), [meter], since=START, now=now)
+    closed = [head.window for head in book.closings(meter.name, WHOLE)]
+    held = [entry.held.window for entry in book.held()]
+    seen = closed + held
+    every = list(WHOLE.windows(meter.window))
+    assert sorted(seen) == every[: len(seen)], "oldest first, none skipped, none twice"
+    assert len(every) - len(seen) == run.waiting
+    assert bool(run.stopped) == (run.waiting > 0)
+    for head in book.closings(meter.name, WHOLE):
+        whole = head.evidence.scrapes_seen == head.evidence.scrapes_expected
+        assert head.completeness in (Completeness.COMPLETE, Completeness.DEGRADED)
+        assert whole or head.completeness is Completeness.DEGRADED
+        assert head.evidence.coverage >= coverage
+    assert all(isinstance(entry.held, Held) and entry.held.reason for entry in book.held())

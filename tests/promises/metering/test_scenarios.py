@@ -1,0 +1,94 @@
+"""What the field does to counters, against a real Prometheus: every visible increment is billed once, in its hour."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from rating.adapters.prometheus import PrometheusSource
+from rating.core.windows import Closing, Completeness, Held
+from rating_demo.scenarios import WINDOW, scenarios
+from tests.promises.metering.reading import Ground, cells, collected, increase, totals
+from tests.promises.metering.scoreboard import Row
+
+SCENARIOS = {scenario.sentence: scenario for scenario in scenarios()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sentence", SCENARIOS)
+def test_billed_equals_what_the_samples_prove(sentence: str, ground: Ground, scoreboard: list[Row]) -> None:
+    scenario = SCENARIOS[sentence]
+    closings = collected(PrometheusSource([ground.url]), scenario.meter, scenario.period)
+    assert [closing for closing in closings if isinstance(closing, Held)] == []
+
+    ours, proven = cells(closings), scenario.world.cells(scenario.period, WINDOW)
+    wrong = {cell: (ours.get(cell, 0), proven.get(cell, 0)) for cell in ours.keys() | proven.keys()}
+    wrong = {cell: (billed, right) for cell, (billed, right) in wrong.items() if billed != right}
+    true = scenario.world.increments()
+    scoreboard.append(
+        Row(
+            "Prometheus",
+            sentence,
+            true,
+            scenario.world.usage(),
+            totals(ours),
+            increase(ground.url, scenario),
+            len(wrong),
+            len(proven),
+        )
+    )
+    assert wrong == {}, "cell: (billed, proven)"
+    assert totals(ours) == scenario.world.usage()
+    assert all(billed <= true[who] for who, billed in totals(ours).items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("sentence", "held"),
+    [
+        ("steady traffic", 0),
+        # 2 min of 60 are more than 2 %, so are 12 min over two hours; two hours out from 9:24 touch three windows.
+        ("Prometheus down 2 min, 12 min, 2 h", 6),
+        ("two HA replicas, blind in turn", 0),
+    ],
+)
+def test_windows_below_the_coverage_asked_for_are_held_and_never_absent(
+    sentence: str, held: int, ground: Ground
+) -> None:
+    scenario = SCENARIOS[sentence]
+    meter = replace(scenario.meter, coverage=Fraction(98, 100))
+    # The hour after the world's end has no scrapes at all; here only the hours it lived in count.
+    period = replace(scenario.period, end=scenario.world.end)
+    closings = collected(PrometheusSource([ground.url]), meter, period)
+    assert [closing.window for closing in closings] == list(period.windows(WINDOW))
+    assert sum(isinstance(closing, Held) for closing in closings) == held
+
+
+@pytest.mark.slow
+def test_degraded_windows_say_what_they_could_not_see(ground: Ground) -> None:
+    scenario = SCENARIOS["processes restart"]
+    closings = collected(PrometheusSource([ground.url]), scenario.meter, scenario.period)
+    lost = sum(scenario.world.increments().values()) - sum(scenario.world.usage().values())
+    resets = sum(closing.evidence.resets for closing in closings)
+    unseen = sum(closing.evidence.unseen for closing in closings)
+    assert lost > 0
+    assert resets > 100
+    assert unseen >= lost
+    assert all(
+        closing.completeness is Completeness.DEGRADED
+        for closing in closings
+        if isinstance(closing, Closing) and closing.evidence.unseen
+    )
+
+
+@pytest.mark.slow
+def test_reading_a_window_again_gives_the_same_digest(ground: Ground) -> None:
+    scenario = SCENARIOS["everything together"]
+    first, again = (
+        collected(PrometheusSource([ground.url]), scenario.meter, replace(scenario.period, end=scenario.world.end))
+        for _ in range(2)
+    )
+    assert first == again
+    assert all(len(closing.evidence.digest) == 64 for closing in first)
