@@ -9,9 +9,10 @@ from .calls import Call, counted
 from .consumers import Request, first_of, from_header, from_jwt_claim, from_state
 from .durable import DurableStore
 from .durable_counter import DurableCounter
-from .exposition import metrics_app
+from .exposition import metrics_app, metrics_wsgi_app
 from .guard import Guard
 from .records import DamagedStore
+from .render import render
 from .routes import endpoints_of
 from .usage import UsageMetrics
 from .vocabulary import ANONYMOUS, OVERFLOW, UNKNOWN, UNMATCHED
@@ -41,4 +42,6 @@ __all__ = [
     "from_jwt_claim",
     "from_state",
     "metrics_app",
+    "metrics_wsgi_app",
+    "render",
 ]

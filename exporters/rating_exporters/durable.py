@@ -54,7 +54,7 @@ class DurableStore:
         self._lock = RLock()
         self._counters: dict[str, DurableCounter] = {}
         self._readers: dict[str, SlotReader] = {}
-        self._cells: dict[tuple[str, tuple[str, ...], int], dict[tuple[str, ...], _Cells]] = {}
+        self._cells: dict[tuple[str, tuple[str, ...], int], dict[tuple[str, ...], Cells]] = {}
         self._own: dict[tuple[str, tuple[str, ...], int, tuple[str, ...]], tuple[Words, int]] = {}
         self._slot: Slot | None = None
         self._closed = False
@@ -109,16 +109,29 @@ class DurableStore:
 
     def totals(self) -> list[tuple[DurableCounter, dict[tuple[str, ...], tuple[int, int]]]]:
         """Per counter and label values: units and created timestamp (ms). Reads, then syncs, then returns."""
+        found = [
+            (counter, {values: (cells.units(), cells.created_ms) for values, cells in series.items()})
+            for counter, series in self.series()
+        ]
+        self.sync()
+        return found
+
+    def series(self) -> list[tuple[DurableCounter, dict[tuple[str, ...], Cells]]]:
+        """Per counter and label values: where the totals stand. Whoever shows them must `sync` after reading."""
         with self._lock:
             self._refresh()
-            found = []
-            for counter in list(self._counters.values()):
-                cells = self._cells.get((counter.name, counter.labelnames, counter.scale), {})
-                found.append((counter, {values: (cell.units(), cell.created_ms) for values, cell in cells.items()}))
-            if self._sync:
-                for reader in self._readers.values():
-                    reader.sync()
-        return found
+            return [
+                (counter, dict(self._cells.get((counter.name, counter.labelnames, counter.scale), {})))
+                for counter in self._counters.values()
+            ]
+
+    def sync(self) -> None:
+        """What any slot held when this was called is on the disk when it returns (unless made with sync=False)."""
+        if self._sync:
+            with self._lock:
+                readers = list(self._readers.values())
+            for reader in readers:
+                reader.sync()
 
     def close(self) -> None:
         """Give the slot back and stop counting. The totals stay in the directory."""
@@ -156,7 +169,7 @@ class DurableStore:
                 series = self._cells.setdefault((key.metric, key.labelnames, key.scale), {})
                 cells = series.get(key.labelvalues)
                 if cells is None:
-                    cells = series[key.labelvalues] = _Cells(key.created_ms)
+                    cells = series[key.labelvalues] = Cells(key.created_ms)
                 cells.add(words, index, key.created_ms)
 
     def _now_ms(self) -> int:
@@ -191,20 +204,26 @@ class DurableStore:
             counter.detach(FORKED)
 
 
-class _Cells:
+class Cells:
     """One series over all slots."""
 
-    __slots__ = ("created_ms", "places")
+    __slots__ = ("created_line", "created_ms", "line", "places")
 
     def __init__(self, created_ms: int) -> None:
         self.created_ms = created_ms
+        self.line = self.created_line = ""  # filled by `render`, which escapes a series once
         self.places: list[tuple[Words, int]] = []
 
     def add(self, words: Words, index: int, created_ms: int) -> None:
         self.places.append((words, index))
-        self.created_ms = min(self.created_ms, created_ms)
+        if created_ms < self.created_ms:
+            self.created_ms, self.line = created_ms, ""
 
     def units(self) -> int:
+        """The sum over the slots, now."""
+        if len(self.places) == 1:
+            ((words, index),) = self.places
+            return words[index] & LIMIT
         return sum([words[index] & LIMIT for words, index in self.places])
 
 

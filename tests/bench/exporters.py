@@ -1,0 +1,146 @@
+"""What counting costs: an `inc`, a request, a scrape; and, when there is time, what a dozen SIGKILLs lose.
+
+Ratios within one run, the better of several tries on both sides. Leaves printing to the bench's own page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from types import ModuleType
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+
+from rating_exporters import DurableStore, UsageMetrics, UsageMiddleware, from_header, render
+
+TITLE = "Exporters: what counting costs"
+LABELS = ("consumer_id", "endpoint", "method", "status")
+
+
+def rows(quick: bool) -> list[tuple[str, str]]:
+    """(what, figure) pairs. `quick` takes a tenth of the series and leaves the crash story out."""
+    with tempfile.TemporaryDirectory() as directory:
+        found = [
+            *_increments(Path(directory) / "inc"),
+            *_scrapes(Path(directory) / "page", 10_000 if quick else 100_000),
+        ]
+        found += _requests(Path(directory) / "requests", 2_000 if quick else 10_000)
+        if not quick:
+            found += _crashes(Path(directory) / "crash")
+    return found
+
+
+def _best(work: Callable[[], Any], tries: int = 5) -> float:
+    """Seconds of the fastest try."""
+    times = []
+    for _ in range(tries):
+        began = perf_counter()
+        work()
+        times.append(perf_counter() - began)
+    return min(times)
+
+
+def _increments(directory: Path) -> list[tuple[str, str]]:
+    store = DurableStore(directory, None)
+    durable = store.counter("calls_total", "Calls.", LABELS)
+    plain = Counter("calls_total", "Calls.", LABELS, registry=None)
+
+    def loop(counter: Any) -> Callable[[], None]:
+        def run() -> None:
+            for _ in range(20_000):
+                counter.labels("c42", "/search/{term}", "GET", "200").inc()
+
+        return run
+
+    ours, theirs = _best(loop(durable)) / 20_000, _best(loop(plain)) / 20_000
+    store.close()
+    return [
+        ("prometheus-client labels().inc()", f"{theirs * 1e9:,.0f} ns"),
+        ("durable labels().inc()", f"{ours * 1e9:,.0f} ns, {ours / theirs:.2f}x (promised: at most 1.5x)"),
+    ]
+
+
+def _scrapes(directory: Path, series: int) -> list[tuple[str, str]]:
+    registries = CollectorRegistry(), CollectorRegistry()
+    store = DurableStore(directory, registries[1])
+    plain = Counter("calls_total", "Calls.", LABELS, registry=registries[0])
+    durable = store.counter("calls_total", "Calls.", LABELS)
+    for n in range(series):
+        for counter in (plain, durable):
+            counter.labels(f"consumer-{n % 1000}", f"/route/{n // 1000}", "GET", "200").inc(n)  # type: ignore[attr-defined]
+    theirs = _best(lambda: generate_latest(registries[0]), 2)
+    found = [(f"prometheus-client page of {series:,} series", f"{theirs * 1e3:,.0f} ms")]
+    for name, registry in zip(
+        ("the same counters rendered here", "durable counters rendered here"), registries, strict=True
+    ):
+        first = _best(lambda registry=registry: render(registry), 1)
+        ours = _best(lambda registry=registry: render(registry))
+        found.append(
+            (name, f"{ours * 1e3:,.0f} ms, {theirs / ours:.0f}x faster (the first page {first * 1e3:,.0f} ms)")
+        )
+    store.close()
+    return found
+
+
+def _requests(directory: Path, calls: int) -> list[tuple[str, str]]:
+    async def bare(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * 100})
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        return None
+
+    def drive(app: Any) -> float:
+        async def run() -> None:
+            for _ in range(calls):
+                headers = [(b"host", b"api"), (b"accept", b"*/*"), (b"x-api-key", b"c42")]
+                await app({"type": "http", "method": "GET", "path": "/search", "headers": headers}, receive, send)
+
+        return _best(lambda: asyncio.run(run()), 3) / calls * 1e6
+
+    store = DurableStore(directory, None)
+    metrics = {"plain": UsageMetrics(CollectorRegistry()), "durable": UsageMetrics(None, counter=store.counter)}
+    rule = from_header("x-api-key", keys={"c42": "c42"})
+    nothing = drive(bare)
+    found = [("a bare ASGI application, per request", f"{nothing:,.1f} us")]
+    for name, usage in metrics.items():
+        cost = drive(UsageMiddleware(bare, usage, rule, endpoint=lambda scope: scope["path"])) - nothing
+        found.append((f"the middleware adds ({name} counters, durations)", f"{cost:,.1f} us"))
+    store.close()
+    return found
+
+
+def _crashes(directory: Path) -> list[tuple[str, str]]:
+    directory.mkdir()
+    harness = _harness()
+    found = []
+    for name, state in (("durable counters", directory), ("prometheus-client alone", None)):
+        story = harness.run(state, kills=12)
+        found.append(
+            (
+                f"{story.kills} SIGKILLs under load, {name}",
+                f"delivered {sum(story.delivered.values()):,}, counted {sum(story.counted.values()):,}, "
+                f"{story.falls} resets in {story.scrapes} scrapes",
+            )
+        )
+    return found
+
+
+def _harness() -> ModuleType:
+    path = Path(__file__).parents[2] / "exporters" / "tests" / "crash_harness.py"
+    spec = importlib.util.spec_from_file_location("crash_harness", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
