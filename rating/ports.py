@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import NamedTuple, Protocol
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from rating.core.counters import Readings
 from rating.core.invoices import Draft, Invoice
@@ -30,6 +31,30 @@ class CounterSource(Protocol):
             EdgeRefused: it answered that this question is wrong (bad query, unauthorised, not Prometheus at all).
             SamplesMissing: the window lies beyond what the source retains.
         """
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Diagnosis(NamedTuple):
+    """One thing that was looked at, and what to do about it."""
+
+    verdict: Verdict
+    about: str
+    """The server or the meter."""
+    what: str
+    hint: str = ""
+
+
+@runtime_checkable
+class Examinable(Protocol):
+    """A source that can say whether it is fit to bill from."""
+
+    def examine(self, meters: Sequence[Meter], *, longest_period: timedelta, now: datetime) -> Iterator[Diagnosis]:
+        """Look at the servers, then at each meter. Never raises for what it finds: that is a diagnosis."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,10 @@ class RuntimeInfo(msgspec.Struct, rename="camel"):
     storage_retention: str = ""
 
 
+class BuildInfo(msgspec.Struct):
+    version: str = ""
+
+
 class Reply(msgspec.Struct):
     """The envelope's own words, whatever the data is."""
 
@@ -57,6 +61,10 @@ class NamesReply(Reply):
 
 class RuntimeReply(Reply):
     data: RuntimeInfo = msgspec.field(default_factory=RuntimeInfo)
+
+
+class BuildReply(Reply):
+    data: BuildInfo = msgspec.field(default_factory=BuildInfo)
 
 
 AnyReply = TypeVar("AnyReply", bound=Reply)

@@ -65,3 +65,13 @@ def scraped(series: str, range: int) -> str:
 def present(series: str) -> str:
     """How many of the series are there at an instant."""
     return f"count({series})"
+
+
+def labelled(series: str, labels: Sequence[str], range: int) -> str:
+    """The distinct values of these labels among series with a sample within `range`."""
+    return f"group by ({', '.join(labels)}) (last_over_time({series}[{range}ms]))"
+
+
+def without(left: str, labels: Sequence[str], right: str) -> str:
+    """Rows of `left` whose labels no row of `right` has."""
+    return f"{left} unless on ({', '.join(labels)}) {right}"

@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from rating.adapters.prometheus import queries
 from rating.adapters.prometheus.asking import Asking, Names
 from rating.adapters.prometheus.client import Client
 from rating.adapters.prometheus.decoding import RuntimeReply
 from rating.adapters.prometheus.dialects import DIALECTS
+from rating.adapters.prometheus.examination import examine
 from rating.core.counters import (
     MARGIN,
     SAME_PROCESS,
@@ -33,6 +34,7 @@ from rating.core.periods import Period, milliseconds
 from rating.core.vocabulary import PROCESS_START, UP
 from rating.core.windows import Usage
 from rating.errors import EdgeRefused, SamplesMissing
+from rating.ports import Diagnosis
 
 _MINUTE = 60_000
 _RUNGS = (5 * _MINUTE, 60 * _MINUTE, 6 * 60 * _MINUTE, 24 * 60 * _MINUTE)
@@ -105,6 +107,9 @@ class PrometheusSource:
                 break
         self._check_retention(meter, window)
         return readings
+
+    def examine(self, meters: Sequence[Meter], *, longest_period: timedelta, now: datetime) -> Iterator[Diagnosis]:
+        return examine(self, meters, longest_period=longest_period, now=now)
 
     @property
     def retention(self) -> timedelta | None:

@@ -6,11 +6,12 @@ from rating.core.counters.coverage import MARGIN
 from rating.core.counters.decide import decide
 from rating.core.counters.epochs import SAME_PROCESS
 from rating.core.counters.identities import SOURCE, Name, Naming
-from rating.core.counters.numbers import column, units
+from rating.core.counters.numbers import EXACT, column, units
 from rating.core.counters.partition import Partition, Reading, partition
 from rating.core.counters.readings import Counts, Readings, Series
 
 __all__ = [
+    "EXACT",
     "MARGIN",
     "SAME_PROCESS",
     "SOURCE",
