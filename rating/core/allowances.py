@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
+
 from rating.core.column import Column
 
 
@@ -21,3 +23,16 @@ def beyond(quantities: Column, included: Fraction) -> Column:
         return quantities
     used = quantities.at_least(0).at_most(included)
     return quantities.minus(used)
+
+
+def in_turn(quantities: Column, included: Fraction) -> Column:
+    """What is left of each row when one allowance is used up by the rows in their order.
+
+    For parts of one consumer's usage: events of a period, dimensions of one meter, meters that share a pool.
+    """
+    if len(quantities) == 0:
+        return quantities
+    one_group = np.array([0, len(quantities)])
+    running = quantities.running(one_group)
+    before = running.minus(quantities)
+    return beyond(running, included).minus(beyond(before, included))

@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 
+from rating.core.adjustments import Discount, discounted
+from rating.core.column import Column
 from rating.core.money import round_to
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -81,6 +83,29 @@ class Proration:
 def rounded_fraction(fraction: Fraction, decimals: int | None) -> Fraction:
     """Some systems round the fraction before it multiplies the price; ours stays exact (None)."""
     return fraction if decimals is None else round_to(fraction, decimals)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeLine:
+    """One line of a plan change: what the old plan gives back, or what the new one costs."""
+
+    amount: Fraction
+    """For a whole period, before discounts."""
+    credit: bool
+    discounts: tuple[Discount, ...] = ()
+    prorated: bool = True
+    """A new cycle that begins with the change is charged in full."""
+    cap: Fraction | None = None
+    """The most that is given back, usually what was paid."""
+
+    def due(self, share: Fraction) -> Fraction:
+        """Negative for a credit. Discounts before proration: a fixed one is prorated together with its price."""
+        amount = discounted(Column.of([self.amount]), self.discounts).total()
+        if self.prorated:
+            amount *= share
+        if not self.credit:
+            return amount
+        return -(amount if self.cap is None else min(amount, self.cap))
 
 
 def _day(instant: Instant) -> date:

@@ -30,7 +30,7 @@ class StatementLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class InvoiceTerms:
     """What is agreed about the invoice as a whole."""
 
     decimals: int
@@ -64,7 +64,7 @@ class Statement:
         return self.subtotal - sum(self.lines, Fraction(0))
 
 
-def stated(lines: Sequence[StatementLine], terms: Terms) -> Statement:
+def stated(lines: Sequence[StatementLine], terms: InvoiceTerms) -> Statement:
     """The whole arithmetic of one invoice."""
     amounts = [_line_discounted(line, terms) for line in lines]
     for discount in terms.discounts:
@@ -99,35 +99,38 @@ def stated(lines: Sequence[StatementLine], terms: Terms) -> Statement:
     return Statement(subtotal, tuple(amounts), burned, line_taxes, by_line, tax, amount, rounded)
 
 
-def _line_discounted(line: StatementLine, terms: Terms) -> Fraction:
+def _line_discounted(line: StatementLine, terms: InvoiceTerms) -> Fraction:
     amount = line.amount
     for discount in line.discounts:
         amount -= _off(discount, amount, terms)
     return amount
 
 
-def _invoice_discounted(amounts: list[Fraction], discount: Discount, terms: Terms) -> list[Fraction]:
+def _invoice_discounted(amounts: list[Fraction], discount: Discount, terms: InvoiceTerms) -> list[Fraction]:
     total = sum(amounts, Fraction(0))
     off = _off(discount, total, terms)
     weights = [max(amount, Fraction(0)) for amount in amounts]
     if not off or not any(weights):
         return amounts
-    if terms.keep_fractional_discounts:
+    minor = off * 10**terms.decimals
+    if minor.denominator == 1:
+        shares = [Fraction(part, 10**terms.decimals) for part in allocate(minor.numerator, weights)]
+    else:
         whole = sum(weights, Fraction(0))
         shares = [off * weight / whole for weight in weights]
-    else:
-        unit = Fraction(1, 10**terms.decimals)
-        shares = [part * unit for part in allocate(int(off / unit), weights)]
     return [amount - share for amount, share in zip(amounts, shares, strict=True)]
 
 
-def _off(discount: Discount, amount: Fraction, terms: Terms) -> Fraction:
+def _off(discount: Discount, amount: Fraction, terms: InvoiceTerms) -> Fraction:
     off = discount.taken_off(Column.of([amount])).total()
-    return off if terms.keep_fractional_discounts else round_to(off, terms.decimals, terms.rounding)
+    if terms.keep_fractional_discounts:
+        return off
+    # Rounding up must not take more than there is: half a cent less a cent would be a debt.
+    return min(round_to(off, terms.decimals, terms.rounding), max(amount, Fraction(0)))
 
 
 def _paid_by_credits(
-    lines: Sequence[StatementLine], amounts: list[Fraction], terms: Terms
+    lines: Sequence[StatementLine], amounts: list[Fraction], terms: InvoiceTerms
 ) -> tuple[Burned, list[Fraction]]:
     """What the credits paid, and what is left of each line: every line they may pay is paid in proportion."""
     payable = [

@@ -85,14 +85,17 @@ class Terms:
     def _price(self) -> Price:
         return self.price if self.share == 1 else Scaled(self.price, self.share, "prorated")
 
+    def priced(self, quantity: Fraction) -> tuple[Portion, ...]:
+        """The price's own walk over what is billable of a metered quantity."""
+        return self._price.portions(self.billable(self.converted(Column.of([quantity]))).total())
+
     def portions(self, quantity: Fraction) -> tuple[Portion, ...]:
         """The walk for people: from the metered quantity to the amount owed; its amounts add up to it."""
         converted = self.converted(Column.of([quantity]))
-        billable = self.billable(converted)
         portions: list[Portion] = []
-        if free := converted.minus(billable).total():
+        if free := converted.minus(self.billable(converted)).total():
             portions.append(Portion("included", free, Fraction(0), Fraction(0)))
-        portions += self._price.portions(billable.total())
+        portions += self.priced(quantity)
         rest = self.owed(converted).total() - sum((portion.amount for portion in portions), Fraction(0))
         if rest:
             portions.append(Portion("commitment, discounts, cap and minimum", Fraction(0), None, rest))

@@ -53,12 +53,27 @@ class Matrix:
         """
         found = self._found.get(key := tuple(values))
         if found is None:
-            named = dict(zip(self.dimensions, key, strict=True))
-            found = next((cell.price for cell in self.cells if cell.matches(named)), self.default)
-            if found is None:
-                shown = ", ".join(f"{dimension}={value}" for dimension, value in named.items())
-                raise PricingError(f"no cell of the price matrix matches {shown}; add one, or declare a default")
-            self._found[key] = found
+            found = self._found[key] = self.price_of(dict(zip(self.dimensions, key, strict=True)))
+        return found
+
+    def price_of(self, values: Mapping[str, str]) -> Price:
+        """The price for these named dimension values; a dimension they leave out matches no cell that asks for it."""
+        found = self.position(values)
+        if found is not None:
+            return self.cells[found].price
+        assert self.default is not None
+        return self.default
+
+    def position(self, values: Mapping[str, str]) -> int | None:
+        """Which cell these values fall into, None for the default.
+
+        Raises:
+            PricingError: no cell matches and there is no default.
+        """
+        found = next((i for i, cell in enumerate(self.cells) if cell.matches(values)), None)
+        if found is None and self.default is None:
+            shown = ", ".join(f"{dimension}={value}" for dimension, value in values.items())
+            raise PricingError(f"no cell of the price matrix matches {shown}; add one, or declare a default")
         return found
 
     def amounts_of(self, values: Sequence[Sequence[str]], quantities: Column) -> Column:
