@@ -23,7 +23,9 @@ USD = Currency("USD")
 OCTOBER = Period(datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
 DAY = timedelta(days=1)
 
-CALLS = Meter(name="api_calls", metric="api_requests_total", consumer="consumer_id", dimensions=("endpoint",), window=DAY)
+CALLS = Meter(
+    name="api_calls", metric="api_requests_total", consumer="consumer_id", dimensions=("endpoint",), window=DAY
+)
 PRO = Plan(
     key="pro",
     title="Pro",

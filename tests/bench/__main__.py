@@ -19,7 +19,9 @@ MEASUREMENTS = ("prices", "accrue", "collect", "exporters")
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
-    parser.add_argument("measurements", nargs="*", metavar="NAME", help=f"any of {', '.join(MEASUREMENTS)}; default all")
+    parser.add_argument(
+        "measurements", nargs="*", metavar="NAME", help=f"any of {', '.join(MEASUREMENTS)}; default all"
+    )
     parser.add_argument("--quick", action="store_true", help="smaller sizes, to see that everything runs")
     arguments = parser.parse_args()
     unknown = set(arguments.measurements) - set(MEASUREMENTS)

@@ -24,8 +24,8 @@ from rating.core.ratecards import RateCard
 from rating.core.subscriptions import Subscription
 from rating.core.tiers import Tier, Tiers
 from rating.core.windows import Closing, Completeness, Usage
+from rating.jobs.accrue import rate_all, usage_to_date
 from rating.jobs.accrue import rows as accrual_rows
-from rating.jobs.accrue import usage_to_date, rate_all
 from rating.jobs.contracts import Contracts
 
 TITLE = "Accrue: every subscription in one pass, three charges each, SQLite"
@@ -67,10 +67,11 @@ def _timed(work: Callable[[], Answer]) -> tuple[float, Answer]:
 
 def _contracts(count: int) -> Contracts:
     usd = Currency("USD")
-    meters = {name: Meter(name=name, metric=f"{name}_total", consumer="consumer", window=DAY) for name in ("a", "b", "c")}
+    meters = {
+        name: Meter(name=name, metric=f"{name}_total", consumer="consumer", window=DAY) for name in ("a", "b", "c")
+    }
     tiers = Tiers(
-        tuple(Tier(Fraction(10**n), unit_price=Fraction(5, 10 ** (n + 1))) for n in range(2, 6))
-        + (Tier(None, unit_price=Fraction(1, 10**7)),)
+        (*tuple(Tier(Fraction(10 ** n), unit_price=Fraction(5, 10 ** (n + 1))) for n in range(2, 6)), Tier(None, unit_price=Fraction(1, 10 ** 7)))
     )
     cards = (
         RateCard("a", "A", meters["a"], Graduated(tiers), Fraction(1000)),

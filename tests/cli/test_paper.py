@@ -35,7 +35,9 @@ subscriptions:
   - {consumer: "=cmd()", plan: pro, start: 2026-10-01, customer: Größenwahn AG}
 """
 
-CALLS = Meter(name="api_calls", metric="api_requests_total", consumer="consumer_id", dimensions=("endpoint",), window=DAY)
+CALLS = Meter(
+    name="api_calls", metric="api_requests_total", consumer="consumer_id", dimensions=("endpoint",), window=DAY
+)
 
 Rating = Callable[..., tuple[int, str, str]]
 

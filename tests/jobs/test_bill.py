@@ -119,7 +119,8 @@ def test_every_line_is_explained_by_the_windows_in_the_book() -> None:
     close_days(book, {"acme": 10, "globex": 3})
     [invoice] = bill(book, contracts(ACME), now=AFTER).issued
     fee, calls = explain(book, invoice)
-    assert fee.agrees and fee.heads == ()
+    assert fee.agrees
+    assert fee.heads == ()
     assert calls.agrees
     assert [quantity for _, _, quantity in calls.by_day(ACME.zone)] == [10] * 31
     tampered = replace(invoice.draft.lines[1], usage_digest="0" * 64)
