@@ -1,4 +1,4 @@
-"""Estimates for eyes: rates, windows as increase() sees them, forecasts, and how far estimate and exact usage are apart.
+"""Estimates for eyes: rates, windows as increase() sees them, forecasts, and how far they are from exact usage.
 
 Floats throughout; nothing here is ever billed.
 """

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import re
+from re import _parser  # type: ignore[attr-defined]
 from typing import Any
-
-try:
-    from re import _parser  # type: ignore[attr-defined]
-except ImportError:  # pragma: no cover
-    import sre_parse as _parser  # type: ignore[no-redef]
 
 _LIKELY = ("200", "ok", "a")
 

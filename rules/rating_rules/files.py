@@ -16,7 +16,13 @@ from rating_rules.operations_stories import operations_stories
 from rating_rules.policy import DEFAULT, Policy
 from rating_rules.stories import Story, story_file
 from rating_rules.upsell import EXCEEDED, PREDICTED, REACHED, allowance_alerts, plan_alerts, thresholds
-from rating_rules.upsell_stories import exceeded_stories, predicted_stories, reached_stories, trend_stories
+from rating_rules.upsell_stories import (
+    burst_stories,
+    exceeded_stories,
+    predicted_stories,
+    reached_stories,
+    trend_stories,
+)
 
 COMMAND = "rating rules write"
 _FIRST_LINE = f"Generated from the catalogue; do not edit. Made by: {COMMAND}"
@@ -33,7 +39,7 @@ def groups(catalogue: Catalogue, policy: Policy = DEFAULT) -> dict[str, tuple[Gr
         ALLOWANCES: tuple(
             Group(
                 f"rating live: {meter.name}",
-                meter.scrape_interval,
+                min(meter.scrape_interval, policy.live_interval),
                 (*live_records(meter, policy), *allowance_alerts(catalogue, meter.name, policy)),
             )
             for meter in meters
@@ -76,7 +82,8 @@ def suites(catalogue: Catalogue, policy: Policy = DEFAULT) -> dict[str, Suite]:
     told = {
         "live usage": Suite(live, scrape, (ALLOWANCES,)),
         "forecast": Suite(tuple(trend_stories(catalogue)), timedelta(minutes=10), forecasts),
-        REACHED: Suite(tuple(reached_stories(catalogue, policy)), scrape, (ALLOWANCES,)),
+        "burst": Suite(tuple(burst_stories(catalogue, policy)), scrape, (ALLOWANCES,)),
+        REACHED: Suite(tuple(reached_stories(catalogue, policy)), minute, (ALLOWANCES,)),
         PREDICTED: Suite(tuple(predicted_stories(catalogue, policy)), minute, forecasts),
         EXCEEDED: Suite(tuple(exceeded_stories(catalogue, policy)), minute),
     }
@@ -86,7 +93,7 @@ def suites(catalogue: Catalogue, policy: Policy = DEFAULT) -> dict[str, Suite]:
     return {name: suite for name, suite in told.items() if suite.stories}
 
 
-def tests(catalogue: Catalogue, policy: Policy = DEFAULT) -> dict[str, str]:
+def proofs(catalogue: Catalogue, policy: Policy = DEFAULT) -> dict[str, str]:
     """File name -> text of promtool's unit tests. They load the rules from the folder `../generated`."""
     grouped = groups(catalogue, policy)
     return {
@@ -107,5 +114,5 @@ def files(catalogue: Catalogue, receivers: Receivers | None = None, policy: Poli
     """Everything committed under rules/: `generated/...` as `generate` makes it, and `promtool/...` that proves it."""
     return {
         **{f"generated/{name}": text for name, text in generate(catalogue, receivers, policy).items()},
-        **{f"promtool/{name}": text for name, text in tests(catalogue, policy).items()},
+        **{f"promtool/{name}": text for name, text in proofs(catalogue, policy).items()},
     }

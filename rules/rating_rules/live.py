@@ -1,18 +1,18 @@
 """Usage up to this second: the engine's exact usage of closed windows, plus what the counters have counted since.
 
-The exact part is true through an instant T (`rating_accrued_through_timestamp_seconds`), which moves forward one window at
-a time. So the estimate must cover exactly the time since T, and PromQL ranges have fixed lengths. What makes it possible
-is that T is always a boundary between windows: a subquery whose step is the window visits the last few boundaries, T among
-them, and keeps the reading at T alone. Live usage is then, summed over a consumer's counters,
+The exact part is true through an instant T (`rating_accrued_through_timestamp_seconds`), which moves forward one window
+at a time. So the estimate must cover exactly the time since T, and PromQL ranges have fixed lengths. What makes it
+possible is that T is always a boundary between windows: a subquery whose step is the window visits the last few
+boundaries, T among them, and keeps the reading at T alone. Live usage is then, summed over a consumer's counters,
 
     reading now - reading at T      where the counter did not fall,
     reading now                     where it fell (its process restarted: it counted this much since),
     reading now                     where it did not exist at T, if that is proven: its target was scraped at T without
                                     it, or its process started after T.
 
-Each part is at most what was truly counted since T, so the sum never runs ahead of the truth and an alert never fires too
-early; what it misses (a crash between two scrapes, a pod that came and went) the next closing adds exactly. A request is
-in it after one scrape and one evaluation.
+Each part is at most what was truly counted since T, so the sum never runs ahead of the truth and an alert never fires
+too early; what it misses (a crash between two scrapes, a pod that came and went) the next closing adds exactly. A
+request is in it after one scrape and one evaluation.
 """
 
 from __future__ import annotations

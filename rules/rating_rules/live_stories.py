@@ -1,4 +1,4 @@
-"""The stories of live usage: growth, restart, birth, rediscovery, a vanished pod, two replicas, an engine that is away."""
+"""The stories of live usage: growth, restart, birth, rediscovery, a vanished pod, replicas, an engine that is away."""
 
 from __future__ import annotations
 

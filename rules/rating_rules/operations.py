@@ -44,8 +44,8 @@ def silent(policy: Policy) -> Alert:
         "RatingMeterSilent",
         spoke.compared(">", Number(0, threshold=True)).unless(metric(names.METER_TARGETS)),
         "No counter of {meter} is scraped any more",
-        "{value} counters of {meter} were scraped until recently and none is now. What is counted meanwhile is billed later "
-        "only if the counters survive.",
+        "{value} counters of {meter} were scraped until recently and none is now. What is counted meanwhile is billed "
+        "later only if the counters survive.",
         policy,
         severity="critical",
         waiting=policy.silent_for,
@@ -74,8 +74,8 @@ def scrape_failing(policy: Policy, labels: tuple[str, ...]) -> Alert:
         "RatingScrapeFailing",
         down.both(billed, on=labels),
         "{instance} counts what is billed and cannot be scraped",
-        "Scrapes of {instance} fail. Its counters are safe while it lives; if it restarts unseen, what it counted since the "
-        "last scrape is lost and the window is marked degraded.",
+        "Scrapes of {instance} fail. Its counters are safe while it lives; if it restarts unseen, what it counted "
+        "since the last scrape is lost and the window is marked degraded.",
         policy,
         waiting=policy.scrape_failing_for,
     )
@@ -112,8 +112,8 @@ def degraded(policy: Policy) -> Alert:
         "RatingWindowsDegraded",
         by("sum", _METER, _rose(closed, policy.degraded_span)).compared(">", Number(0, threshold=True)),
         "Windows of {meter} were closed with gaps in their evidence",
-        "Windows of {meter} closed in the last hours were degraded: billed as seen, with a bound of what may be missing. "
-        "rating windows shows it.",
+        "Windows of {meter} closed in the last hours were degraded: billed as seen, with a bound of what may be "
+        "missing. rating windows shows it.",
         policy,
         severity="info",
     )
@@ -145,8 +145,8 @@ def drifting(policy: Policy) -> Alert:
         "RatingEstimateDrift",
         ratio.compared(">", Number(float(policy.drift), threshold=True)),
         "Exact usage of {meter} and its estimate differ by {percent}",
-        "Over a day, increase() and the exact windows of {meter} differ by {percent}, more than births and restarts explain. "
-        "Look for duplicate scrapes, a wrong consumer label or missing samples before the next invoice.",
+        "Over a day, increase() and the exact windows of {meter} differ by {percent}, more than births and restarts "
+        "explain. Look for duplicate scrapes, a wrong consumer label or missing samples before the next invoice.",
         policy,
     )
 
@@ -156,8 +156,8 @@ def engine_down(policy: Policy) -> Alert:
         "RatingEngineDown",
         call("absent", metric(names.ACCRUED_THROUGH)),
         "The rating engine is not there",
-        "Prometheus sees no metrics of the rating engine. Windows wait and will be closed later; alerts on allowances are "
-        "blind until it is back.",
+        "Prometheus sees no metrics of the rating engine. Windows wait and will be closed later; alerts on allowances "
+        "are blind until it is back.",
         policy,
         severity="critical",
         waiting=policy.engine_down_for,

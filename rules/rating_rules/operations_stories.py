@@ -128,7 +128,7 @@ def drifting(meter: str, window: timedelta, policy: Policy) -> Story:
     before, hours = 25 * 12, 12
     runs: list[tuple[float | str, int]] = [(0.0, 12)]
     runs += [(hour * 3600.0, hours) for hour in range(1, 40)]
-    beyond = bound * 0.998
+    beyond = bound * 0.9985
     ratio = (estimate - beyond) / beyond
     return Story(
         "increase() and exact usage differ by more than a quarter over a day",

@@ -15,6 +15,8 @@ class Policy:
     rate_span: timedelta = timedelta(minutes=5)
     """Rates look back this far; at least four scrapes of a slow meter."""
 
+    live_interval: timedelta = timedelta(seconds=15)
+    """Live usage and its alerts are evaluated this often, or with every scrape where those are more frequent."""
     live_margin: timedelta = timedelta(minutes=10)
     """How late a closing may be, beyond the settling delay, before live usage starts to be understated."""
     live_span_limit: timedelta = timedelta(hours=2)

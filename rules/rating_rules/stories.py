@@ -6,7 +6,7 @@ A story is told with numbers just below a threshold, at it, and after it: a rule
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,9 +17,9 @@ MISSING = "_"
 STALE = "stale"
 
 
-def series(metric: str, *runs: tuple[float | str, int], step: float = 0, **labels: str) -> Series:
+def series(metric: str, *runs: tuple[float | str, int], **labels: str) -> Series:
     """`(value, times)` runs, one sample each interval; MISSING leaves them out."""
-    return Series(selector(metric, labels), tuple(runs), step)
+    return Series(selector(metric, labels), tuple(runs))
 
 
 def selector(metric: str, labels: Mapping[str, str]) -> str:
@@ -32,6 +32,9 @@ class Series:
     runs: tuple[tuple[float | str, int], ...]
     step: float = 0
     """Added with each sample of the last run."""
+
+    def rising(self, step: float) -> Series:
+        return replace(self, step=step)
 
     def document(self) -> dict[str, str]:
         *before, last = self.runs

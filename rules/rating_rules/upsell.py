@@ -100,8 +100,8 @@ def predicted(plans: tuple[str, ...], policy: Policy) -> Alert:
             policy,
             PREDICTED,
             "{consumer} will use up the {meter} included in plan {plan} before the period ends",
-            "{consumer} on plan {plan} has used {used} of the {allowance} units of {meter} included and is on the way to "
-            "{value} by the end of the period; the next plan is {upsell_plan}.",
+            "{consumer} on plan {plan} has used {used} of the {allowance} units of {meter} included and is on the way "
+            "to {value} by the end of the period; the next plan is {upsell_plan}.",
             used="{used}",
         ),
         policy.forecast_for,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from fractions import Fraction
 
@@ -22,10 +22,8 @@ def _who(consumer: str, plan: str) -> dict[str, str]:
     return {"consumer": consumer, "customer": f"{consumer} Ltd", "plan": plan}
 
 
-def _engine(
-    metric: str, labels: dict[str, str], *runs: tuple[float | str, int], step: float = 0, **more: str
-) -> Series:
-    return series(metric, *runs, step=step, **labels, **more, **_FROM)
+def _engine(metric: str, labels: dict[str, str], *runs: tuple[float | str, int], **more: str) -> Series:
+    return series(metric, *runs, **labels, **more, **_FROM)
 
 
 def _contract(consumer: str, plan: str, next_plan: str, allowances: dict[str, float], samples: int) -> list[Series]:
@@ -54,19 +52,33 @@ def _fires(alert: Alert, catalogue: Catalogue, plan: str, meter: str, **values: 
 
 
 def reached_stories(catalogue: Catalogue, policy: Policy) -> list[Story]:
-    """Per meter, threshold and plan: just below, at it, and in the new period. Then a burst on top of exact usage."""
-    stories = []
+    """Per meter, plan and threshold: just below, at it, and in the new period."""
+    return [
+        _reached(catalogue, alerts, plan, meter, included, share)
+        for meter, plan, included, shares, alerts in _asked(catalogue, policy)
+        for share in shares
+    ]
+
+
+def burst_stories(catalogue: Catalogue, policy: Policy) -> list[Story]:
+    """Per meter and plan: a burst on top of exact usage. None for meters whose patterns have no known example."""
+    return [
+        _burst(catalogue, alerts, plan, meter, included, shares[0])
+        for meter, plan, included, shares, alerts in _asked(catalogue, policy)
+        if live_stories(catalogue.meters[meter])
+    ]
+
+
+def _asked(
+    catalogue: Catalogue, policy: Policy
+) -> Iterator[tuple[str, str, Fraction, tuple[Fraction, ...], list[Alert]]]:
+    """Meter, plan, what it includes, its thresholds rising, and the meter's alerts."""
     for meter in sorted(catalogue.meters):
         alerts = list(allowance_alerts(catalogue, meter, policy))
         for plan in upsold(catalogue):
-            included = _allowance(catalogue, plan, meter)
-            shares = sorted(upsell.thresholds) if included and (upsell := catalogue.plans[plan].upsell) else []
-            for share in shares:
-                stories.append(_reached(catalogue, alerts, plan, meter, included, share))
-            if shares:
-                burst = _burst(catalogue, alerts, plan, meter, included, shares[0])
-                stories += [burst] if burst else []
-    return stories
+            included, upsell = _allowance(catalogue, plan, meter), catalogue.plans[plan].upsell
+            if included and upsell and upsell.thresholds:
+                yield meter, plan, included, tuple(sorted(upsell.thresholds)), alerts
 
 
 def _due(alerts: Sequence[Alert], shares: Sequence[Fraction], used: Fraction, included: Fraction) -> list[Alert]:
@@ -107,12 +119,11 @@ def _reached(
 
 def _burst(
     catalogue: Catalogue, alerts: list[Alert], plan: str, name: str, included: Fraction, share: Fraction
-) -> Story | None:
+) -> Story:
     """Exact usage stands below the threshold; the live counter crosses it within one scrape."""
     meter = catalogue.meters[name]
     upsell = catalogue.plans[plan].upsell
-    if upsell is None or not live_stories(meter):
-        return None
+    assert upsell is not None
     times = LiveTimes(meter)
     bar = included * share
     # The counter brings exactly what is missing to `acme`, and a little less to `almost`.
@@ -157,7 +168,7 @@ def predicted_stories(catalogue: Catalogue, policy: Policy) -> list[Story]:
         who = _who(consumer, plan)
         return [
             *_contract(consumer, plan, _next(catalogue, plan), {meter: included}, length),
-            _engine(names.USAGE_UNITS, who, (0, length), step=pace, meter=meter),
+            _engine(names.USAGE_UNITS, who, (0, length), meter=meter).rising(pace),
             _engine(names.PERIOD_START, who, (0, length)),
             _engine(names.PERIOD_END, who, (length * 60, length)),
         ]
@@ -166,6 +177,7 @@ def predicted_stories(catalogue: Catalogue, policy: Policy) -> list[Story]:
         used = 1004.0 * minute
         return (_fires(alert, catalogue, plan, meter, value=1004.0 * length, used=used, allowance=included),)
 
+    last = (_fires(alert, catalogue, plan, meter, value=1004.0 * length, used=1004.0 * 99, allowance=100_400),)
     # At 1,004 a minute the allowance is used up in minute 240, when it is no prediction any more.
     return [
         Story(
@@ -188,14 +200,7 @@ def predicted_stories(catalogue: Catalogue, policy: Policy) -> list[Story]:
             ],
             PREDICTED,
             (
-                Moment(
-                    99 * _MINUTE,
-                    (
-                        _fires(
-                            alert, catalogue, plan, meter, value=1004.0 * length, used=1004.0 * 99, allowance=100_400
-                        ),
-                    ),
-                ),
+                Moment(99 * _MINUTE, last),
                 Moment(100 * _MINUTE),
             ),
         ),
@@ -214,9 +219,7 @@ def trend_stories(catalogue: Catalogue) -> list[Story]:
             "a forecast follows the last day once half a day of history is there",
             ten,
             [
-                Series(
-                    selector(names.USAGE_UNITS, {**who, "meter": meter, **_FROM}), ((0, 2 * day), (0, day + 1)), step=60
-                ),
+                _engine(names.USAGE_UNITS, who, (0, 2 * day), (0, day + 1), meter=meter).rising(60),
                 _engine(names.PERIOD_START, who, (0, 3 * day + 1)),
                 _engine(names.PERIOD_END, who, (10 * 86_400, 3 * day + 1)),
             ],

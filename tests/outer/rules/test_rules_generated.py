@@ -1,0 +1,158 @@
+"""The generated rules and routes, read by the real promtool and amtool."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rating.bootstrap import load_catalogue
+from rating.core.catalogue import Catalogue
+from rating.core.meters import Lifetime, Matcher
+from rating.core.subscriptions import Subscription
+from rating.settings import Settings
+from rating_rules import Receivers, files, generate
+from rating_rules.files import groups
+from tests.outer.rules.catalogues import CALLS, catalogue, with_meter
+
+ROOT = Path(__file__).parents[3]
+
+
+def demonstration() -> Catalogue:
+    return load_catalogue(Settings(catalog=ROOT / "compose" / "catalogue"))
+
+
+def placed(texts: Mapping[str, str], folder: Path) -> Path:
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+CATALOGUES = {
+    "two meters, three plans": catalogue(),
+    "a durable counter without replicas": with_meter(
+        replace(CALLS, lifetime=Lifetime.DURABLE, replica_labels=(), where=())
+    ),
+    "windows of a quarter of an hour, slow scrapes": with_meter(
+        replace(CALLS, window=timedelta(minutes=15), scrape_interval=timedelta(minutes=1))
+    ),
+    "a dimension called plan, a hostile pattern": with_meter(
+        replace(CALLS, dimensions=("plan", "route"), where=(Matcher("path", '/a"b\\\\c{1}.*'),))
+    ),
+    "nothing to sell": Catalogue(catalogue().currency, {}, {}),
+}
+
+
+@pytest.mark.parametrize("given", CATALOGUES.values(), ids=list(CATALOGUES))
+def test_prometheus_accepts_the_rules_of_any_catalogue(given: Catalogue, promtool: Path, tmp_path: Path) -> None:
+    folder = placed(generate(given), tmp_path)
+    done = run(promtool, "check", "rules", *sorted(folder.glob("*.rules.yml")))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_rules_do_not_grow_with_consumers() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    subscriptions = tuple(Subscription(f"c{number}", "pro", start) for number in range(10_000))
+    assert generate(replace(catalogue(), subscriptions=subscriptions)) == generate(catalogue())
+
+
+def test_one_rule_per_meter_and_threshold_serves_every_plan_that_asks_for_it() -> None:
+    rules = [rule for content in groups(catalogue()).values() for group in content for rule in group.alerts]
+    reached = [rule for rule in rules if rule.name == "RatingAllowanceReached"]
+    assert [(rule.labels["meter"], rule.labels["threshold"]) for rule in reached] == [
+        ("api_calls", "80%"),
+        ("api_calls", "100%"),
+        ("tokens", "80%"),
+        ("tokens", "100%"),
+    ]
+    assert 'plan=~"free|pro"' in str(reached[0].expr)
+    assert 'plan="pro"' in str(reached[2].expr)
+
+
+def test_the_same_catalogue_gives_the_same_bytes() -> None:
+    assert files(catalogue()) == files(catalogue())
+
+
+def test_every_alert_says_who_should_care_and_where_to_read_on() -> None:
+    readme = (ROOT / "rules" / "README.md").read_text()
+    alerts = [rule for content in groups(demonstration()).values() for group in content for rule in group.alerts]
+    assert len(alerts) > 10
+    for alert in alerts:
+        assert alert.labels["audience"] in ("upsell", "finance", "operations")
+        assert alert.labels["severity"] in ("info", "warning", "critical")
+        assert {"summary", "description", "runbook"} <= set(alert.annotations)
+        assert f"### {alert.name}\n" in readme, f"rules/README.md tells nobody what to do about {alert.name}"
+
+
+def test_the_committed_files_are_fresh() -> None:
+    for name, text in files(demonstration()).items():
+        assert (ROOT / "rules" / name).read_text() == text, f"rules/{name} is stale; run: rating rules write"
+    assert all(
+        text.startswith("# Generated") and "rating rules write" in text for text in files(demonstration()).values()
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", sorted(path.name for path in (ROOT / "rules" / "promtool").glob("*.yml")))
+def test_the_rules_own_tests_pass(file: str, promtool: Path) -> None:
+    done = run(promtool, "test", "rules", ROOT / "rules" / "promtool" / file)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", [title for title in CATALOGUES if title != "nothing to sell"])
+def test_live_usage_of_any_meter_passes_its_stories(title: str, promtool: Path, tmp_path: Path) -> None:
+    folder = placed(files(CATALOGUES[title]), tmp_path)
+    story = folder / "promtool" / "live_usage.test.yml"
+    assert len(yaml.safe_load(story.read_text())["tests"]) >= 2
+    done = run(promtool, "test", "rules", story)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# Alertmanager
+
+URLS = Receivers("http://crm/hook", "http://pager/hook", "", "http://log/hook")
+
+
+def test_alertmanager_accepts_its_configuration(amtool: Path, tmp_path: Path) -> None:
+    for name, receivers in {"all": URLS, "none": Receivers("", "", "", "")}.items():
+        file = tmp_path / f"{name}.yml"
+        file.write_text(generate(catalogue(), receivers)["alertmanager.yml"])
+        done = run(amtool, "check-config", file)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        (("audience=upsell", "threshold=80%", "consumer=acme"), "upsell"),
+        (("audience=operations", "severity=critical"), "operations"),
+        (("audience=finance",), "finance"),
+        (("alertname=SomebodyElses",), "default"),
+    ],
+)
+def test_an_alert_reaches_its_audience(labels: tuple[str, ...], receiver: str, amtool: Path, tmp_path: Path) -> None:
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(generate(catalogue(), URLS)["alertmanager.yml"])
+    done = run(amtool, "config", "routes", "test", f"--config.file={file}", f"--verify.receivers={receiver}", *labels)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_higher_threshold_silences_the_lower_ones_of_the_same_consumer_and_meter() -> None:
+    configuration = yaml.safe_load(generate(catalogue(), URLS)["alertmanager.yml"])
+    full = configuration["inhibit_rules"][0]
+    assert full["source_matchers"] == ['alertname="RatingAllowanceReached"', 'threshold="100%"']
+    assert full["target_matchers"] == ['alertname="RatingAllowanceReached"', 'threshold=~"80%"']
+    assert full["equal"] == ["consumer", "meter"]
+    upsell = next(route for route in configuration["route"]["routes"] if route["receiver"] == "upsell")
+    assert upsell["group_by"] == ["consumer"]
