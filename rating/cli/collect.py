@@ -29,7 +29,7 @@ from rating.engine import since
 from rating.jobs.collect import Collected, collect
 from rating.jobs.contracts import gather
 
-COLUMNS = ("meter", "start", "end", "consumers", "quantity", "unit", "completeness", "coverage", "resets", "births")
+COLUMNS = ("meter", "start", "end", "consumers", "quantity", "unit", "completeness", "coverage")
 
 
 def add(app: typer.Typer) -> None:
@@ -103,7 +103,6 @@ def _report(collected: Collected, rows: list[dict[str, object]], first: datetime
 
 
 def _row(meter: Meter, closing: Closing) -> dict[str, object]:
-    evidence = closing.evidence
     return {
         "meter": meter.name,
         "start": f"{closing.window.start:%Y-%m-%dT%H:%MZ}",
@@ -112,7 +111,5 @@ def _row(meter: Meter, closing: Closing) -> dict[str, object]:
         "quantity": decimal_text(meter.quantity(sum(row.quantity for row in closing.usage))),
         "unit": meter.unit,
         "completeness": closing.completeness.value,
-        "coverage": f"{float(evidence.coverage) * 100:.1f}%",
-        "resets": evidence.resets,
-        "births": evidence.births,
+        "coverage": f"{float(closing.evidence.coverage) * 100:.1f}%",
     }

@@ -68,6 +68,8 @@ def collect(
     now: datetime,
     until: datetime | None = None,
     dry_run: bool = False,
+    released: bool = False,
+    retry_held: bool = True,
     stopping: Callable[[], bool] = lambda: False,
     closed: Callable[[Closing], None] = lambda closing: None,
     progress: Callable[[int, int, Due], None] = lambda done, total, begun: None,
@@ -78,6 +80,8 @@ def collect(
 
     Args:
         dry_run: decide, but enter nothing.
+        released: a person has looked: close as degraded what would be held for its doubts.
+        retry_held: read windows again that the book already shows as held.
         stopping: asked between windows; True ends the run early, with what is done kept.
         closed: told each closing that is new in the book (or would be).
         progress: told (windows done, windows due, the one begun now).
@@ -86,6 +90,9 @@ def collect(
         Contradiction: the book holds the window with other usage.
     """
     waiting = due(book, meters, since=since, now=now, until=until)
+    if not retry_held:
+        shown = {(entry.held.meter, entry.held.window.start) for entry in book.held()}
+        waiting = [entry for entry in waiting if (entry.meter.name, entry.window.start) not in shown]
     heads: list[ClosingHead] = []
     held: list[Held] = []
     stopped: dict[str, Stopped] = {}
@@ -102,7 +109,7 @@ def collect(
 
         # gather, decide
         try:
-            outcome = _outcome(source, entry)
+            outcome = _outcome(source, entry, released)
         except (EdgeUnavailable, EdgeRefused) as error:
             stopped[entry.meter.name] = Stopped(entry, str(error), isinstance(error, EdgeRefused))
             passed += 1
@@ -122,13 +129,13 @@ def collect(
     return Collected(tuple(heads), tuple(held), tuple(stopped.values()), passed)
 
 
-def _outcome(source: CounterSource, entry: Due) -> Closing | Held:
+def _outcome(source: CounterSource, entry: Due, released: bool) -> Closing | Held:
     try:
         readings = source.read(entry.meter, entry.window)
     except SamplesMissing as error:
         # Gone samples do not come back by waiting: the window is shown as held until a person decides.
         return Held(entry.meter.name, entry.window, str(error))
-    return decide(entry.meter, entry.window, readings)
+    return decide(entry.meter, entry.window, readings, released=released)
 
 
 def _head(closing: Closing, digest: str, at: datetime) -> ClosingHead:

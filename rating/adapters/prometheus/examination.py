@@ -60,7 +60,7 @@ def _server(client: Client, now: datetime) -> Iterator[Diagnosis]:
     try:
         reply = client.query(VectorReply, "vector(1)", milliseconds(now))
     except EdgeError as error:
-        yield Diagnosis(Verdict.FAIL, about, str(error))
+        yield Diagnosis(Verdict.FAIL, about, str(error).removeprefix(f"{about}: "))
         return
     version = ""
     with suppress(EdgeError):  # not every dialect tells

@@ -100,12 +100,12 @@ class PrometheusSource:
         return Asking(self.clients, names, meter.digits)
 
     def read(self, meter: Meter, window: Period) -> Readings:
+        self._check_retention(window)
         for attempt in range(_ATTEMPTS):
             readings = _Window(self.asking(meter), meter, window).read()
             counts = readings.counts
             if counts is None or counts.clean + counts.rebuilt == counts.all or attempt == _ATTEMPTS - 1:
                 break
-        self._check_retention(meter, window)
         return readings
 
     def examine(self, meters: Sequence[Meter], *, longest_period: timedelta, now: datetime) -> Iterator[Diagnosis]:
@@ -128,13 +128,14 @@ class PrometheusSource:
             self._retention_asked = True
         return self._retention
 
-    def _check_retention(self, meter: Meter, window: Period) -> None:
+    def _check_retention(self, window: Period) -> None:
+        # Asked first: only an answer tells the server's clock, and ours is not to be trusted about its samples.
         retention = self.retention
         clock = next((client.server_time for client in self.clients if client.server_time is not None), None)
         if retention is not None and clock is not None and window.start < clock - retention:
             raise SamplesMissing(
-                f"{meter.name} {window}: {self.clients[0].shown_url} keeps samples for {retention} and this window "
-                f"began {clock - window.start} ago: what is left of it cannot be trusted; "
+                f"{self.clients[0].shown_url} keeps samples for {_days(retention)} and the window began "
+                f"{_days(clock - window.start)} ago: what is left of it cannot be trusted; "
                 "collect sooner, or raise --storage.tsdb.retention.time"
             )
 
@@ -361,6 +362,10 @@ def _changes(series: Series) -> Series:
             times.append(time)
             units.append(value)
     return Series(series.labels, times, units)
+
+
+def _days(span: timedelta) -> str:
+    return f"{span / timedelta(days=1):.1f}".removesuffix(".0") + " days"
 
 
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?\Z")

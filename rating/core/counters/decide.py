@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 from rating.core.counters.coverage import Scrapes, scrapes
@@ -25,8 +26,10 @@ from rating.core.windows import Closing, Completeness, Evidence, Held, Usage
 Key = tuple[str, tuple[str, ...]]
 
 
-def decide(meter: Meter, window: Period, readings: Readings) -> Closing | Held:
+def decide(meter: Meter, window: Period, readings: Readings, *, released: bool = False) -> Closing | Held:
     """Close the window, or say why it is held.
+
+    A person who has looked may release it: then it closes as degraded, with the reason among the evidence.
 
     Usage is summed per consumer and dimensions, sorted, zeros left out. Every counter behind it is either clean (one
     subtraction, done with the partition) or rebuilt here from its samples.
@@ -45,9 +48,13 @@ def decide(meter: Meter, window: Period, readings: Readings) -> Closing | Held:
     )
     evidence = _evidence(readings, rebuilt, found)
     reason = _reason_to_hold(meter, readings, rebuilt, evidence)
-    if reason:
+    if reason and not released:
         return Held(meter.name, window, reason, evidence)
-    return Closing(meter.name, window, _completeness(evidence), _sum(readings.clean, rebuilt), evidence)
+    completeness = _completeness(evidence)
+    if reason:
+        completeness = Completeness.DEGRADED
+        evidence = replace(evidence, notes=(*evidence.notes, f"released although {reason}"))
+    return Closing(meter.name, window, completeness, _sum(readings.clean, rebuilt), evidence)
 
 
 def _rebuild_all(meter: Meter, naming: Naming, readings: Readings, start: int, end: int) -> list[tuple[Name, Rebuilt]]:
