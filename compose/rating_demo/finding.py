@@ -68,6 +68,13 @@ PARTS = {
         Part("initdb", **_POSTGRESQL),
         Part("pg_ctl", **_POSTGRESQL),
         Part("createdb", **_POSTGRESQL),
+        Part(
+            "victoria_metrics",
+            "victoria-metrics",
+            "victoriametrics",
+            aliases=("victoria-metrics", "victoria-metrics-prod"),
+            units=("victoria-metrics.service",),
+        ),
         Part("chromium", "chromium", "chromium", aliases=("chromium-browser", "google-chrome")),
     )
 }

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 
 from rating_demo import blocks
-from rating_demo.parts import Prometheus
+from rating_demo.openmetrics import Series
+from rating_demo.parts import Process, Prometheus, answers, free_port
 from rating_demo.scenarios import scenarios
+from tests.conftest import part
 from tests.promises.metering.reading import Ground
 from tests.promises.metering.scoreboard import Row, table
 
@@ -36,6 +40,33 @@ def ground(prometheus_binary: Path, promtool: Path, tmp_path_factory: pytest.Tem
             yield Ground(server.url, lambda: keeper.submit(restart).result())
         finally:
             server.stop()
+
+
+@pytest.fixture(scope="session")
+def victoria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """A VictoriaMetrics that holds the same samples."""
+    program = part("victoria_metrics")
+    folder, port = tmp_path_factory.mktemp("victoria"), free_port()
+    url = f"http://127.0.0.1:{port}"
+    flags = ["-retentionPeriod=100y", f"-storageDataPath={folder / 'data'}", f"-httpListenAddr=127.0.0.1:{port}"]
+    server = Process("victoria-metrics", [program, *flags], folder / "log")
+    server.start()
+    try:
+        server.wait_until(lambda: answers(f"{url}/health"), 30)
+        for scenario in scenarios():
+            lines = (_imported(one) for one in scenario.world.series())
+            requests.post(f"{url}/api/v1/import", data=b"\n".join(lines), timeout=60).raise_for_status()
+        # What was imported is found a moment later, or at once after this.
+        requests.get(f"{url}/internal/force_flush", timeout=60).raise_for_status()
+        yield Ground(url, lambda: None)
+    finally:
+        server.stop()
+
+
+def _imported(series: Series) -> bytes:
+    labels = {name: value for name, value in series.labels.items() if value}
+    columns = {"values": series.values.tolist(), "timestamps": series.times.tolist()}
+    return json.dumps({"metric": {"__name__": series.metric, **labels}, **columns}).encode()
 
 
 @pytest.fixture(scope="session")

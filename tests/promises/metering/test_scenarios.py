@@ -9,7 +9,7 @@ import pytest
 
 from rating.adapters.prometheus import PrometheusSource
 from rating.core.windows import Closing, Completeness, Held
-from rating_demo.scenarios import WINDOW, scenarios
+from rating_demo.scenarios import WINDOW, Scenario, scenarios
 from tests.promises.metering.reading import Ground, cells, collected, increase, totals
 from tests.promises.metering.scoreboard import Row
 
@@ -19,29 +19,29 @@ SCENARIOS = {scenario.sentence: scenario for scenario in scenarios()}
 @pytest.mark.slow
 @pytest.mark.parametrize("sentence", SCENARIOS)
 def test_billed_equals_what_the_samples_prove(sentence: str, ground: Ground, scoreboard: list[Row]) -> None:
-    scenario = SCENARIOS[sentence]
-    closings = collected(PrometheusSource([ground.url]), scenario.meter, scenario.period)
-    assert [closing for closing in closings if isinstance(closing, Held)] == []
+    source = PrometheusSource([ground.url])
+    scoreboard.append(_proven("Prometheus", ground.url, source, SCENARIOS[sentence]))
 
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sentence", SCENARIOS)
+def test_victoriametrics_gives_the_same_answers(sentence: str, victoria: Ground, scoreboard: list[Row]) -> None:
+    source = PrometheusSource([victoria.url], dialect="victoriametrics")
+    scoreboard.append(_proven("VictoriaMetrics", victoria.url, source, SCENARIOS[sentence]))
+
+
+def _proven(server: str, url: str, source: PrometheusSource, scenario: Scenario) -> Row:
+    closings = collected(source, scenario.meter, scenario.period)
+    assert [closing for closing in closings if isinstance(closing, Held)] == []
     ours, proven = cells(closings), scenario.world.cells(scenario.period, WINDOW)
     wrong = {cell: (ours.get(cell, 0), proven.get(cell, 0)) for cell in ours.keys() | proven.keys()}
     wrong = {cell: (billed, right) for cell, (billed, right) in wrong.items() if billed != right}
-    true = scenario.world.increments()
-    scoreboard.append(
-        Row(
-            "Prometheus",
-            sentence,
-            true,
-            scenario.world.usage(),
-            totals(ours),
-            increase(ground.url, scenario),
-            len(wrong),
-            len(proven),
-        )
-    )
+    true, observable = scenario.world.increments(), scenario.world.usage()
     assert wrong == {}, "cell: (billed, proven)"
-    assert totals(ours) == scenario.world.usage()
+    assert totals(ours) == observable
     assert all(billed <= true[who] for who, billed in totals(ours).items())
+    estimate = increase(url, scenario)
+    return Row(server, scenario.sentence, true, observable, totals(ours), estimate, len(wrong), len(proven))
 
 
 @pytest.mark.slow
