@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rating.adapters.prometheus import PrometheusSource
+from rating.adapters.store import migrate as migrate_store
 from rating.adapters.store import open_book as open_store
 from rating.core.catalogue import Catalogue
 from rating.errors import Finding, SpecError
-from rating.ports import Book, CounterSource
+from rating.ports import Book, CounterSource, StoredBook
 from rating.settings import Settings
 from rating.specs.compile import compile_catalogue
 
@@ -55,6 +56,18 @@ def open_book(settings: Settings) -> Iterator[Book]:
     """The book of the settings, closed at the end."""
     with open_store(settings.database_url) as book:
         yield book
+
+
+@contextmanager
+def open_stored_book(settings: Settings) -> Iterator[StoredBook]:
+    """The same book, for those who read its entries as they are stored."""
+    with open_store(settings.database_url) as book:
+        yield book
+
+
+def migrate_book(settings: Settings) -> tuple[str | None, str]:
+    """Bring the book's schema up to date. Returns its revisions before and after."""
+    return migrate_store(settings.database_url)
 
 
 def open_source(settings: Settings) -> CounterSource:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from rating.core.checks import ClosingRecord, Record
 from rating.core.counters import Readings
 from rating.core.invoices import Draft, Invoice
 from rating.core.meters import Meter
@@ -193,3 +194,16 @@ class Book(Protocol):
 
         The claim dies with the process that holds it.
         """
+
+
+class StoredBook(Book, Protocol):
+    """A book whose entries can be read exactly as they are stored, for `core.checks`: nothing derived or mended."""
+
+    def invoice_records(self) -> tuple[Record, ...]:
+        """Every invoice in order of sequence."""
+
+    def closing_records(self) -> Iterator[ClosingRecord]:
+        """Every closing with its usage, by meter and start."""
+
+    def counts(self) -> dict[str, int]:
+        """How many entries of each kind there are."""

@@ -12,11 +12,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from rating.core.canonical import digest, read
+from rating.core.drafts import metered
 from rating.core.entries import GENESIS, Paper, issue, usage_digest
 from rating.core.invoices import Draft, Invoice, LineItem, LineKind, invoice_number
 from rating.core.money import round_ratio
 from rating.core.periods import Period, milliseconds, seconds
-from rating.core.windows import Usage
+from rating.core.windows import Completeness, Usage
 from rating.errors import Finding, RatingError
 
 
@@ -221,6 +222,42 @@ def usage_as_closed(closing: ClosingRecord) -> Iterator[Finding]:
             f"holds usage of {consumers} consumers but was closed with {closing.consumers}",
             "compare with a backup",
         )
+
+
+def catalogue_as_digested(named: str, text: str) -> Iterator[Finding]:
+    """A catalogue is named by the SHA-256 of its text."""
+    if digest(text) != named:
+        yield Finding(
+            f"catalogue {named[:12]}",
+            f"its text has the digest {digest(text)[:12]}",
+            "it was changed after it was kept; compare with a backup",
+        )
+
+
+def invoiced_windows_stand(
+    one: Record, windows: Callable[[LineItem, str], tuple[int, Iterable[tuple[Period, Completeness, Usage]]]]
+) -> Iterator[Finding]:
+    """What a line charges is what the closed windows of its period still say.
+
+    `windows` gives, for a line and its consumer, how many windows of the line's meter are closed in its period and the
+    consumer's rows in them, in order of time and dimensions.
+    """
+    paper = _paper(one)
+    if paper is None:
+        return
+    for number, line in enumerate(paper.draft.lines, start=1):
+        if line.kind is not LineKind.USAGE or not line.meter:
+            continue
+        closed, rows = windows(line, paper.draft.consumer)
+        now = metered(rows, closed, line.degraded)
+        quantity = Fraction(now.quantity, 10**line.digits)
+        if (now.digest, closed, quantity) != (line.usage_digest, line.windows, line.quantity):
+            yield Finding(
+                f"invoice {one.number}, line {number}",
+                f"charges {_decimal(line.quantity)} of {line.meter} from {line.windows} windows with digest "
+                f"{line.usage_digest[:12]}, but the book has {_decimal(quantity)} from {closed} with {now.digest[:12]}",
+                "windows were closed or changed after issue; correct the usage with an adjustment",
+            )
 
 
 def check_invoices(records: Sequence[Record]) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ from sqlalchemy import create_engine
 from rating.adapters.store import open_book
 from rating.core.checks import check_invoices, usage_as_closed
 from rating.core.periods import Period
+from rating.jobs.collect import collect
 from tests.forked import FORKED
 
 from . import crash_engine
-from .crash_engine import START, STEP, TICKS
+from .crash_engine import START, STEP, TICKS, catalogue, clock, first_unfinished, source
 
 WHOLE = Period(START, START + TICKS * STEP)
 
@@ -49,8 +51,7 @@ def child(url: str, ticks: range, kill_at: int = 0, kill_after: float | None = N
     try:
         if kill_after is not None and ours.recv() == "begun":
             time.sleep(kill_after)
-            assert process.pid is not None
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
         process.join(120)
         assert process.exitcode in (0, -signal.SIGKILL), f"the engine ended with {process.exitcode}"
         if process.exitcode:
@@ -62,15 +63,14 @@ def child(url: str, ticks: range, kill_at: int = 0, kill_after: float | None = N
         process.join()
 
 
-Copy = Callable[[str], str]
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def databases(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Callable[[str], str], Callable[[str, str], str]]:
     """How to name an empty database, and how to copy one at rest, on each engine."""
     if request.param == "sqlite":
 
         def copied(source: str, name: str) -> str:
+            for file in tmp_path.glob(f"{name}.db*"):
+                file.unlink()
             for file in tmp_path.glob(f"{source}.db*"):
                 shutil.copy(file, tmp_path / file.name.replace(source, name, 1))
             return f"sqlite:///{tmp_path}/{name}.db"
@@ -83,6 +83,7 @@ def databases(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Callable[
     def copied(source: str, name: str) -> str:
         engine = create_engine(server.url, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
+            connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{prefix}_{name}"')
             connection.exec_driver_sql(f'CREATE DATABASE "{prefix}_{name}" TEMPLATE "{prefix}_{source}"')
         engine.dispose()
         return str(server.url.rpartition("/")[0] + f"/{prefix}_{name}")
@@ -92,47 +93,57 @@ def databases(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Callable[
 
 @pytest.mark.slow
 def test_killed_fifty_times_at_random_moments(databases) -> None:
-    """One book; half of the kills come by the clock, half at a statement; then the engine runs on to the end."""
+    """Half of the kills come by the clock, half at a statement; each time the engine starts again and runs on."""
     new, _ = databases
-    undisturbed, disturbed = new("undisturbed"), new("disturbed")
+    undisturbed = new("undisturbed")
     begun = time.perf_counter()
-    moments = crash_engine.run(undisturbed, range(TICKS))
+    crash_engine.run(undisturbed, range(TICKS))
     seconds = time.perf_counter() - begun
     expected = contents(undisturbed)
     assert len(expected["invoices"]) == 3 * len(crash_engine.CONSUMERS)
-    assert sum(len(heads) for heads in expected["closings"]) == 72 + 24
+    assert [len(heads) for heads in expected["closings"]] == [72, 24]
 
     chance = random.Random(20260801)
-    kills = 0
-    for attempt in range(50):
-        # Later attempts find more done already: what they pass on their way there is not what should be hit.
-        first = attempt * TICKS // 50
-        if attempt % 2:
-            died = child(disturbed, range(first, TICKS), kill_at=chance.randrange(1, moments // 12))
-        else:
-            died = child(disturbed, range(first, TICKS), kill_after=chance.uniform(0, seconds / 12))
-        kills += died is None
-    assert kills == 50
-    assert child(disturbed, range(TICKS)) is not None
-    assert contents(disturbed) == expected
+    kills = books = 0
+    while kills < 50:
+        books += 1
+        disturbed = new(f"disturbed{books}")
+        first, attempt = 0, 0
+        while first < TICKS and kills < 50:
+            attempt += 1
+            # The first ones meet an empty database, and die while its tables are made.
+            early = attempt <= 6
+            if kills % 2:
+                died = child(disturbed, range(first, TICKS), kill_after=chance.uniform(0, seconds / 10))
+            else:
+                died = child(disturbed, range(first, TICKS), kill_at=chance.randrange(1, 25 if early else 60))
+            kills += died is None
+            first = 0 if early else first_unfinished(disturbed)
+        assert child(disturbed, range(first, TICKS)) is not None
+        assert contents(disturbed) == expected
 
 
 @pytest.mark.slow
 def test_killed_before_every_statement_and_commit(databases) -> None:
     """The end of a day: windows to close and invoices to issue. Every moment between two statements is a crash once."""
     new, copied = databases
-    start = new("start")
-    crash_engine.run(start, range(3))
-    # Leave a little to collect: the windows of the last two hours, which end the day.
-    moments = child(copied("start", "undisturbed"), range(3, 4))
-    undisturbed = copied("start", "again")
-    assert child(undisturbed, range(3, 4)) == moments
+    start, last = new("start"), 3
+    crash_engine.run(start, range(last))
+    with open_book(start) as book:
+        meters = list(catalogue().meters.values())
+        collect(book, source(), meters, since=START, now=clock(last), until=START + timedelta(hours=22))
+
+    undisturbed = copied("start", "undisturbed")
+    moments = child(undisturbed, range(last, last + 1))
     expected = contents(undisturbed)
     assert len(expected["invoices"]) == len(crash_engine.CONSUMERS)
+    with open_book(start) as book:
+        assert book.invoices() == ()
+        assert sum(len(book.closings(meter, WHOLE)) for meter in ("calls", "tokens")) == 22 + 7
 
     assert moments is not None
     for moment in range(1, moments + 1):
-        url = copied("start", f"killed{moment}")
-        assert child(url, range(3, 4), kill_at=moment) is None
-        assert child(url, range(3, 4)) is not None
+        url = copied("start", "killed")
+        assert child(url, range(last, last + 1), kill_at=moment) is None
+        assert child(url, range(last, last + 1)) is not None
         assert contents(url) == expected, f"killed before statement {moment} of {moments}"

@@ -7,13 +7,15 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from types import TracebackType
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from rating.adapters.store import contracts, counted, issued, schema
 from rating.adapters.store.bulk import insert_rows
 from rating.adapters.store.claims import Claims
 from rating.adapters.store.engine import Database
+from rating.adapters.store.tables import ENTRIES
 from rating.adapters.store.tables import accruals as accruals_table
+from rating.adapters.store.tables import closings as closings_table
 from rating.core.checks import ClosingRecord, Record
 from rating.core.entries import GREATEST, keepable, whole_seconds
 from rating.core.invoices import Draft, Invoice
@@ -175,16 +177,26 @@ class StoreBook:
     def claim(self, job: str) -> AbstractContextManager[bool]:
         return self._claims.claim(job)
 
-    # evidence: entries exactly as they are stored, for `core.checks`
+    # entries exactly as they are stored
     def invoice_records(self) -> tuple[Record, ...]:
-        """Every invoice as stored, in order of sequence, nothing derived."""
         with self._database.reading() as connection:
             return tuple(issued.records(connection))
 
     def closing_records(self) -> Iterator[ClosingRecord]:
-        """Every closing as stored, with its usage, by meter and start."""
         with self._database.reading() as connection:
             closed = counted.closed(connection, None, None)
         for portion in counted.portions(closed, None):
             with self._database.reading() as connection:
-                yield from counted.closing_records(connection, portion)
+                records = counted.closing_records(connection, portion)
+            yield from records
+
+    def counts(self) -> dict[str, int]:
+        tables = [table for table in ENTRIES if table.name != "usage"]
+        with self._database.reading() as connection:
+            counts = {
+                table.name: int(connection.execute(select(func.count()).select_from(table)).scalar_one())
+                for table in tables
+            }
+            # Counted when they were closed: counting millions of rows takes as long as reading them.
+            rows = connection.execute(select(func.sum(closings_table.c.rows))).scalar()
+        return {**counts, "usage": int(rows or 0)}

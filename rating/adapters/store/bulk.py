@@ -46,7 +46,7 @@ def _array(column: Sequence[Any]) -> str:
     if isinstance(column[0], int):
         return f"{{{','.join(map(str, column))}}}"
     quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in column)
-    return f"""{{{','.join(f'"{text}"' for text in quoted)}}}"""
+    return f"""{{{",".join(f'"{text}"' for text in quoted)}}}"""
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

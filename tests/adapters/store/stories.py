@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from sqlalchemy import Connection, create_engine, text
 
+from rating.core.canonical import digest
 from rating.core.drafts import metered
 from rating.core.invoices import Draft, LineItem, LineKind
 from rating.core.money import Currency, Money
@@ -31,7 +32,7 @@ def fill(book: Book, consumers: tuple[str, ...] = ("c42", "c77")) -> None:
         usage = tuple(Usage(consumer, ("/search",), 10 + number) for consumer in consumers)
         book.close(Closing("search", window, Completeness.COMPLETE, usage), meter_digest="m", at=NOW)
     book.hold(Held("ingest", HOURS[0], "unreachable"), at=NOW)
-    book.keep_catalogue("d1", "currency: USD\n", in_force_from=START, at=NOW)
+    book.keep_catalogue(digest("currency: USD\n"), "currency: USD\n", in_force_from=START, at=NOW)
     book.subscribe(Subscription("c42", "pro", START), at=NOW)
     book.cancel("c42/pro/2026-08-01", end=DAY.end, at=NOW)
     book.issue([draft(book, consumer) for consumer in consumers], at=NOW)
@@ -72,10 +73,14 @@ def raw(url: str) -> Iterator[Connection]:
         engine.dispose()
 
 
-def drop_triggers(connection: Connection) -> None:
-    """What somebody must do first who wants to change an entry."""
-    if connection.dialect.name == "sqlite":
-        for (name,) in connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all():
-            connection.execute(text(f"DROP TRIGGER {name}"))
-    else:
-        connection.execute(text("DROP FUNCTION rating_append_only() CASCADE"))
+@contextmanager
+def tampering(url: str) -> Iterator[Connection]:
+    """A connection of somebody who has switched off what refuses changes."""
+    with raw(url) as connection:
+        if connection.dialect.name == "sqlite":
+            triggers = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars().all()
+            for name in triggers:
+                connection.execute(text(f"DROP TRIGGER {name}"))
+        else:
+            connection.execute(text("SET session_replication_role = replica"))
+        yield connection

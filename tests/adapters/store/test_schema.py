@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from sqlalchemy import text
 from rating.adapters.store import StoreBook, book, open_book, schema
 from rating.adapters.store.tables import METADATA, REVISION
 from rating.errors import BookError
+from tests.forked import FORKED
 
 from .stories import fill, raw
 
@@ -68,8 +68,7 @@ def _open(url: str) -> None:
 
 
 def test_many_processes_may_find_the_database_empty_at_once(url: str) -> None:
-    context = multiprocessing.get_context("forkserver")
-    openers = [context.Process(target=_open, args=(url,)) for _ in range(4)]
+    openers = [FORKED.Process(target=_open, args=(url,)) for _ in range(4)]
     for opener in openers:
         opener.start()
     for opener in openers:

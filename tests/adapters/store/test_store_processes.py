@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
@@ -15,12 +14,9 @@ import pytest
 from rating.adapters.store import open_book
 from rating.core.checks import check_invoices
 from rating.core.periods import Period
+from tests.forked import FORKED
 
 from .stories import DAY, NOW, draft, fill
-
-SPAWN = multiprocessing.get_context("forkserver")
-# Imported once: eight interpreters starting from nothing would take longer than what they are here to do.
-SPAWN.set_forkserver_preload(["rating.adapters.store"])
 
 
 def _hold(url: str, told: Connection) -> None:
@@ -32,8 +28,8 @@ def _hold(url: str, told: Connection) -> None:
 
 @pytest.mark.parametrize("ending", ["leaves", "is killed"])
 def test_a_claim_ends_with_its_process(url: str, ending: str) -> None:
-    ours, theirs = SPAWN.Pipe()
-    holder = SPAWN.Process(target=_hold, args=(url, theirs))
+    ours, theirs = FORKED.Pipe()
+    holder = FORKED.Process(target=_hold, args=(url, theirs))
     holder.start()
     try:
         assert ours.recv() is True
@@ -78,7 +74,7 @@ def test_eight_processes_never_share_or_skip_a_number(url: str) -> None:
     with open_book(url) as book:
         fill(book, ("everybody", *(f"p{number}" for number in range(8))))
         before = len(book.invoices())
-    issuers = [SPAWN.Process(target=_issue, args=(url, number)) for number in range(8)]
+    issuers = [FORKED.Process(target=_issue, args=(url, number)) for number in range(8)]
     for issuer in issuers:
         issuer.start()
     for issuer in issuers:

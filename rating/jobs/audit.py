@@ -1,0 +1,55 @@
+"""Audit: hold the whole book, as it is stored, to its invariants. Writes nothing; the rules are `core.checks`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rating.core.checks import catalogue_as_digested, check_invoices, invoiced_windows_stand, usage_as_closed
+from rating.core.invoices import LineItem
+from rating.core.periods import Period
+from rating.core.windows import Completeness, Usage
+from rating.errors import Finding
+from rating.ports import StoredBook
+
+Row = tuple[Period, Completeness, Usage]
+
+
+def audit(book: StoredBook) -> Iterator[Finding]:
+    """Everything in the book that must not be as it is: first the invoices, then their windows."""
+    records = book.invoice_records()
+    yield from check_invoices(records)
+    for kept in book.catalogues():
+        yield from catalogue_as_digested(kept.digest, kept.text)
+    for closing in book.closing_records():
+        yield from usage_as_closed(closing)
+    windows = _Windows(book)
+    # By period, so that the windows of a period are read once for all its invoices.
+    for one in sorted(records, key=lambda one: (one.period_start, one.period_end, one.sequence)):
+        yield from invoiced_windows_stand(one, windows.of)
+
+
+class _Windows:
+    """The usage of the spans last asked about, by consumer."""
+
+    KEPT = 8
+    """Spans held in memory: as many meters as the invoices of one period commonly have."""
+
+    def __init__(self, book: StoredBook) -> None:
+        self._book = book
+        self._spans: dict[tuple[str, Period], tuple[int, dict[str, list[Row]]]] = {}
+
+    def of(self, line: LineItem, consumer: str) -> tuple[int, list[Row]]:
+        """How many windows of the line's meter are closed in its period, and the consumer's rows in them."""
+        key = (line.meter, line.period)
+        if key not in self._spans:
+            while len(self._spans) >= self.KEPT:
+                del self._spans[next(iter(self._spans))]
+            self._spans[key] = self._read(*key)
+        closed, rows = self._spans[key]
+        return closed, rows.get(consumer, [])
+
+    def _read(self, meter: str, period: Period) -> tuple[int, dict[str, list[Row]]]:
+        rows: dict[str, list[Row]] = {}
+        for row in self._book.usage(period, meter):
+            rows.setdefault(row.usage.consumer, []).append((row.window, row.completeness, row.usage))
+        return len(self._book.closings(meter, period)), rows

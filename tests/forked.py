@@ -1,0 +1,19 @@
+"""Processes of their own for tests that kill or crowd: forked from one server that has imported the engine once.
+
+Eight interpreters that start from nothing would take longer than what they are here to do.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(
+    [
+        "rating.adapters.memory_source",
+        "rating.adapters.store",
+        "rating.jobs.bill",
+        "rating.jobs.collect",
+        "rating.specs.compile",
+    ]
+)
