@@ -1,6 +1,7 @@
-"""What the obvious query would have billed, beside what was billed. Both go through the same prices.
+"""What the obvious queries would have billed, beside what was billed. All go through the same prices.
 
-The obvious query is `sum by (consumer) (increase(counter[1h]))` once an hour, as most scripts have it.
+The obvious query is `sum by (consumer) (increase(counter[1h]))` once an hour, as most scripts have it; the careful one
+first keeps the larger of two replicas. Neither says what it lost.
 """
 
 from __future__ import annotations
@@ -31,21 +32,25 @@ class Compared:
     proven: int
     """By the samples."""
     billed: int
-    estimated: int
-    """By the obvious query."""
+    obvious: int
+    careful: int
     invoice: Money
-    invoice_estimated: Money
-    """The whole invoice, had its quantities come from the obvious query."""
+    invoice_obvious: Money
+    """The whole invoice, had all its quantities come from the obvious query."""
+    invoice_careful: Money
 
 
-def obvious(url: str, meter: Meter, period: Period) -> dict[str, int]:
-    """Usage over `period` by consumer, as hourly `increase()` has it.
+def increases(url: str, meter: Meter, period: Period, *, careful: bool) -> dict[str, int]:
+    """Usage over `period` by consumer, in the meter's resolution, as hourly `increase()` has it.
 
     Raises:
         requests.RequestException: Prometheus does not answer.
     """
     where = ",".join(f'{matcher.label}=~"{matcher.pattern}"' for matcher in meter.where)
-    query = f"sum by ({meter.consumer}) (increase({meter.metric}{{{where}}}[1h]))"
+    query = f"increase({meter.metric}{{{where}}}[1h])"
+    if careful:
+        query = f"max without({', '.join(meter.replica_labels)}) ({query})"
+    query = f"sum by ({meter.consumer}) ({query})"
     first = period.start.timestamp() + 3600
     asked = {"query": query, "start": first, "end": period.end.timestamp(), "step": 3600}
     answer = requests.get(f"{url}/api/v1/query_range", params=asked, timeout=120)
@@ -61,16 +66,26 @@ def obvious(url: str, meter: Meter, period: Period) -> dict[str, int]:
 def compare(url: str, catalogue: Catalogue, invoices: Sequence[Invoice], history: History) -> list[Compared]:
     """Every metered line of `invoices`, all of last month."""
     period = history.last_month
-    estimates = {name: obvious(url, meter, period) for name, meter in catalogue.meters.items()}
+    meters = catalogue.meters.items()
+    obvious = {name: increases(url, meter, period, careful=False) for name, meter in meters}
+    careful = {name: increases(url, meter, period, careful=True) for name, meter in meters}
     counted = {name: history.counted(name, period) for name in catalogue.meters}
     proven = {name: history.usage(name, period) for name in catalogue.meters}
     subscriptions = {subscription.key: subscription for subscription in catalogue.subscriptions}
     rows = []
     for invoice in invoices:
         whole = invoice.draft
-        usage = {name: MeteredUsage(of.get(whole.consumer, 0)) for name, of in estimates.items()}
-        plan = catalogue.plans[whole.plan]
-        otherwise = draft(subscriptions[whole.subscription], plan, whole.period, usage, whole.catalogue)
+        plan, subscription = catalogue.plans[whole.plan], subscriptions[whole.subscription]
+        otherwise = [
+            draft(
+                subscription,
+                plan,
+                whole.period,
+                {name: MeteredUsage(of.get(whole.consumer, 0)) for name, of in usage.items()},
+                whole.catalogue,
+            ).total
+            for usage in (obvious, careful)
+        ]
         for line in whole.lines:
             if line.meter:
                 billed = line.quantity * 10 ** catalogue.meters[line.meter].digits
@@ -82,9 +97,10 @@ def compare(url: str, catalogue: Catalogue, invoices: Sequence[Invoice], history
                         _of(counted, line.meter, whole.consumer),
                         _of(proven, line.meter, whole.consumer),
                         billed.numerator,
-                        _of(estimates, line.meter, whole.consumer),
+                        _of(obvious, line.meter, whole.consumer),
+                        _of(careful, line.meter, whole.consumer),
                         whole.total,
-                        otherwise.total,
+                        *otherwise,
                     )
                 )
     return rows

@@ -27,6 +27,8 @@ _SHORTEST = timedelta(minutes=10)
 """This month has no history before it is as old as this."""
 _DAY = timedelta(days=1)
 
+GAP = 9 * _DAY + timedelta(hours=10, minutes=12)
+"""After last month's start: nobody scrapes for 17 minutes."""
 ALMOST_OUT = "hooli"
 """Uses its allowance up while one looks."""
 
@@ -152,7 +154,7 @@ _BUSY_MONTH: Mapping[str, Any] = {
         Outage(after=timedelta(0), length=14 * _DAY, replica="b"),
         Outage(after=21 * _DAY, length=30 * _DAY, replica="b"),
         # ... and so was of no help when the first one was down, nor when a target could not be reached.
-        Outage(after=9 * _DAY + timedelta(hours=10, minutes=12), length=timedelta(minutes=17), replica="a"),
+        Outage(after=GAP, length=timedelta(minutes=17), replica="a"),
         Unreachable(after=12 * _DAY + timedelta(hours=15, minutes=31), length=timedelta(minutes=9)),
         # This one it covered.
         Outage(after=17 * _DAY + timedelta(hours=3), length=timedelta(hours=2), replica="a"),

@@ -23,12 +23,13 @@ from rating.errors import RatingError
 from rating.settings import Settings
 from rating_demo.comparison import Compared, compare
 from rating_demo.finding import TOOLS
-from rating_demo.history import ALMOST_OUT, History
+from rating_demo.history import ALMOST_OUT, GAP, History
 from rating_demo.inbox import Received
 from rating_demo.screen import Screen
 from rating_demo.stage import Stage
 
 FOLDER = TOOLS.parent / ".demo"
+OUTGROWN = "api_calls"
 _MARGIN = 150
 """Calls beyond the allowance: more than the scrapes of one restart can miss."""
 
@@ -41,27 +42,29 @@ class _Terminated(BaseException):
     """SIGTERM, as an exception, so that everything started is ended on the way out."""
 
 
-def run(*, once: bool, install: bool, folder: Path | None = None, screen: Screen | None = None) -> None:
-    """Tell the whole story; with `once` return at its end, otherwise stay until Ctrl-C.
+def run(*, once: bool, install: bool, folder: Path | None = None, screen: Screen | None = None) -> bool:
+    """Tell the whole story; with `once` return at its end, otherwise stay until Ctrl-C. False: ended before its end.
 
     Raises:
         PartMissing, PartFailed, DemoFailed: it could not be told.
     """
     screen = screen or Screen()
     stage = Stage(folder or FOLDER)
+    told = False
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         with stage.opened():
+            begun = time.monotonic()
             _tell(stage, screen, install)
+            told = True
+            _addresses(stage, screen, time.monotonic() - begun)
             if not once:
                 _stay(stage, screen)
     except (KeyboardInterrupt, _Terminated):
-        screen.say("stopped")
+        screen.say("stopped" if told else "stopped before the end of the story")
     finally:
         signal.signal(signal.SIGTERM, before)
-    screen.say(
-        f"Everything started has ended. Logs and book stay in {_short(stage.folder)} until the next time."
-    )
+    screen.say(f"Everything started has ended. Logs and book stay in {_short(stage.folder)} until the next time.")
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -69,7 +72,6 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def _tell(stage: Stage, screen: Screen, install: bool) -> None:
-    begun = time.monotonic()
     history = History(datetime.now(UTC).replace(second=0, microsecond=0))
 
     with screen.step("Find Prometheus, promtool, Alertmanager and amtool"):
@@ -90,23 +92,34 @@ def _tell(stage: Stage, screen: Screen, install: bool) -> None:
         _catch_up(stage, screen, history)
 
     with screen.step("Last month is whole, so its invoices are issued"):
-        invoices = _invoices(stage)
+        invoices = _invoices(stage, history)
         _show(stage, screen, "invoices", "list")
         richest = max(invoices, key=lambda invoice: len(invoice.draft.lines))
         _show(stage, screen, "invoices", "show", richest.number)
         metered = next(number for number, line in enumerate(richest.draft.lines, 1) if line.meter)
-        _show(stage, screen, "explain", f"{richest.number}/{metered}", most=45)
+        _show(stage, screen, "explain", f"{richest.number}/{metered}")
+        screen.say("--windows lists every window, --queries what Prometheus was asked for them.")
+
+    with screen.step("The day with the gap, measured again, says what the book says"):
+        _show(stage, screen, "verify", "--period", f"{history.last_month.start + GAP:%Y-%m-%d}")
 
     with screen.step("Exact usage beside what increase() would have billed"):
         rows = compare(stage.prometheus.url, stage.catalogue, invoices, history)
         _compare(screen, stage, rows)
 
+    first = stage.catalogue.meters[OUTGROWN]
+    if history.now < history.this_month.start + first.window + first.settling:
+        screen.say("This month is younger than one window: no usage of it is closed yet, and alerts wait for that.")
+        return
     with screen.step(f"This month is open: {ALMOST_OUT} uses its allowance up, in real calls"):
         alert = _outgrow(stage, screen, history)
         _deliver(screen, stage, alert)
-        _show(stage, screen, "accrue")
+        _show(stage, screen, "accrue", "--consumer", ALMOST_OUT)
+        screen.say("The engine is exact through the last closed window; the alert adds what was counted since.")
 
-    screen.console.print(f"[bold]The whole story took {time.monotonic() - begun:.0f} s.[/] To look around:")
+
+def _addresses(stage: Stage, screen: Screen, seconds: float) -> None:
+    screen.console.print(f"[bold]The whole story took {seconds:.0f} s.[/] To look around:")
     for what, url in (
         ("Prometheus, its rules and alerts", f"{stage.prometheus.url}/alerts"),
         ("Alertmanager", f"{stage.alertmanager.url}/#/alerts"),
@@ -132,28 +145,43 @@ def _catch_up(stage: Stage, screen: Screen, history: History) -> None:
     screen.say(f"{total - degraded:,} complete, {degraded} degraded (gaps and restarts, billed as seen and said so)")
 
 
-def _invoices(stage: Stage) -> tuple[Invoice, ...]:
+def _invoices(stage: Stage, history: History) -> tuple[Invoice, ...]:
     expected = len(stage.catalogue.subscriptions)
-    _wait(stage, f"{expected} invoices are issued", lambda: stage.total(names.INVOICES_ISSUED) >= expected, 120)
+    # In a month's first minutes the last one's windows still wait for late samples.
+    settled = history.last_month.end + max(meter.settling for meter in stage.catalogue.meters.values())
+    patience = max((settled - history.now).total_seconds(), 0) + 120
+    _wait(stage, f"{expected} invoices are issued", lambda: stage.total(names.INVOICES_ISSUED) >= expected, patience)
     with open_book(Settings(database_url=stage.book_url)) as book:
         return book.invoices()
 
 
 def _compare(screen: Screen, stage: Stage, rows: list[Compared]) -> None:
-    table = Table(title="Last month: the obvious query, sum by (consumer) (increase(...[1h])), against the samples")
+    table = Table(
+        title="Last month, by the samples and by hourly sum by (consumer_id) (increase(...[1h]))", title_justify="left"
+    )
     table.add_column("consumer")
     table.add_column("meter")
-    for column in ("truly counted", "in the samples", "billed", "increase()", "error", "invoice", "with increase()"):
+    for column in ("truly counted", "billed", "increase()", "error", "dedup.", "invoice", "increase()", "dedup."):
         table.add_column(column, justify="right")
     before = ""
     for row in rows:
-        meter = stage.catalogue.meters[row.meter]
-        units = [_grouped(value, meter.digits) for value in (row.counted, row.proven, row.billed, row.estimated)]
-        error = f"{(row.estimated / row.proven - 1) * 100:+.2f} %" if row.proven else ""
-        money = [row.invoice.digits, row.invoice_estimated.digits] if row.consumer != before else ["", ""]
-        table.add_row(row.consumer, row.meter, *units, error, *money)
+        digits = stage.catalogue.meters[row.meter].digits
+        table.add_row(
+            row.consumer if row.consumer != before else "",
+            row.meter,
+            *(_grouped(value, digits) for value in (row.counted, row.billed, row.obvious)),
+            *(f"{(value / row.billed - 1) * 100:+.2f} %" for value in (row.obvious, row.careful) if row.billed),
+            *(
+                money.digits if row.consumer != before else ""
+                for money in (row.invoice, row.invoice_obvious, row.invoice_careful)
+            ),
+        )
         before = row.consumer
     screen.console.print(table)
+    screen.say(
+        "increase() sees two replicas as two customers' worth of calls; asked of one replica at a time (1 replica)"
+    )
+    screen.say("it still guesses at the edges of every window and loses what restarts and gaps hide.")
     wrong = [row for row in rows if row.billed != row.proven]
     if wrong:
         row = wrong[0]
@@ -170,11 +198,10 @@ def _grouped(value: int, digits: int) -> str:
 
 
 def _outgrow(stage: Stage, screen: Screen, history: History) -> Received:
-    meter = "api_calls"
     [subscription] = [each for each in stage.catalogue.subscriptions if each.consumer == ALMOST_OUT]
     plan = stage.catalogue.plans[subscription.plan]
-    included = int(next(card.included for card in plan.cards if card.meter.name == meter))
-    used = history.usage(meter, history.this_month).get(ALMOST_OUT, 0)
+    included = int(next(card.included for card in plan.cards if card.meter.name == OUTGROWN))
+    used = history.usage(OUTGROWN, history.this_month).get(ALMOST_OUT, 0)
     calls = max(included - used, 0) + _MARGIN
     screen.say(f"{ALMOST_OUT} is on {plan.title}: {used:,} of {included:,} calls used; {calls:,} more are made now")
     succeeded = stage.callers.burst(ALMOST_OUT, calls)
@@ -202,8 +229,10 @@ def _is_full(alert: Received) -> bool:
 
 def _deliver(screen: Screen, stage: Stage, alert: Received) -> None:
     screen.say(f"[bold red]{alert.labels['alertname']}[/] delivered to {stage.inbox.url} at {alert.at:%H:%M:%S} UTC")
-    for key in ("summary", "description"):
-        screen.say(f"  {alert.annotations.get(key, '')}")
+    screen.say(f"  {alert.annotations['description']}")
+    others = {one.annotations["summary"] for one in stage.inbox.received if one.receiver == alert.receiver}
+    for summary in sorted(others - {alert.annotations["summary"]}):
+        screen.say(f"  [dim]also delivered: {summary}[/]")
     screen.console.print()
 
 

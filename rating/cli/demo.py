@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rating.cli.frame import DONE, FAILED
 from rating.errors import RatingError
 
 
@@ -34,4 +35,5 @@ def command(
         raise RatingError(
             f"the demonstration needs {error.name}; in a checkout, `make demo` brings everything"
         ) from error
-    main.run(once=once, install=install, folder=folder)
+    told = main.run(once=once, install=install, folder=folder)
+    raise typer.Exit(DONE if told else FAILED)
