@@ -1,0 +1,105 @@
+"""Whole questions: any price, anything agreed around it, any form of usage, against the obvious evaluator."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rating.core.money import decimal_text
+from rating.specs.interchange import quote
+from tests.core.prices import cards, obvious
+
+F = Fraction
+
+
+def line(card: dict[str, Any], usage: dict[str, Any], how: dict[str, str], currency: str = "USD") -> dict[str, Any]:
+    inner = {key: value for key, value in card.items() if key != "model"}
+    return {"model": card["model"], "currency": currency, "card": inner, "usage": usage, "semantics": how}
+
+
+@pytest.mark.parametrize("model", [*cards.prices, "percentage"])
+@settings(max_examples=250, deadline=None)
+@given(data=st.data(), around=cards.around, how=cards.semantics, currency=cards.currencies)
+def test_every_price_with_everything_around_it(
+    model: str, data: st.DataObject, around: dict[str, Any], how: dict[str, str], currency: str
+) -> None:
+    card = data.draw(cards.percentage if model == "percentage" else cards.prices[model])
+    if model == "percentage":
+        # Percentages count events; an allowance of units has no event to belong to.
+        around = {key: value for key, value in around.items() if key not in ("included_units", "usage_discount")}
+    usage = data.draw(cards.usages(events_only=model == "percentage"))
+    asked = line({**card, **around}, usage, how, currency)
+    try:
+        amount, rounded = obvious.quote(asked)
+    except obvious.Refused:
+        assert quote(asked).error is not None
+        return
+    answered = quote(asked)
+    assert (answered.error, answered.amount, answered.rounded) == (None, amount, rounded)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), around=cards.around, how=cards.semantics, deltas=st.lists(cards.signed, min_size=1, max_size=6))
+def test_late_deltas_settle_to_the_same_total(
+    data: st.DataObject, around: dict[str, Any], how: dict[str, str], deltas: list[str]
+) -> None:
+    """A quantity that arrives in slices, some of them corrections, costs in sum what it costs at once."""
+    card = data.draw(st.one_of(*cards.prices.values()))
+    how = {**how, "beyond_last_tier": "last_tier_price"}
+    how.pop("split_conversion", None)
+    agreed = {key: value for key, value in around.items() if key != "credits"}
+    running, settled = F(0), F(0)
+    for i, delta in enumerate(deltas):
+        usage: dict[str, Any] = {"quantity": delta, "final": i == len(deltas) - 1}
+        if i:
+            usage |= {"previous_quantity": str(running), "previous_billed": str(settled)}
+            usage = {key: _decimal(value) for key, value in usage.items()}
+        answered = quote(line({**card, **agreed}, usage, how))
+        assert answered.amount is not None
+        if not _terminates(answered.amount):
+            return
+        settled += answered.amount
+        running += F(delta)
+    at_once = quote(line({**card, **agreed}, {"quantity": _decimal(str(running))}, how))
+    assert settled == at_once.amount
+
+
+def _terminates(number: Fraction) -> bool:
+    return 10**60 % number.denominator == 0
+
+
+def _decimal(value: Any) -> Any:
+    return decimal_text(F(value)) if isinstance(value, str) else value
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    data=st.data(),
+    percents=st.lists(st.sampled_from(["20", "8.25", "0.1", "7.5"]), min_size=1, max_size=3),
+    currency=cards.currencies,
+)
+def test_lines_and_tax_less_credit_are_the_total_in_every_exponent(
+    data: st.DataObject, percents: list[str], currency: str
+) -> None:
+    exponent = {"JPY": 0, "USD": 2, "KWD": 3, "CLF": 4}[currency]
+    lines = data.draw(st.lists(st.integers(0, 10**6), min_size=1, max_size=6))
+    card = {
+        "invoice_discounts": data.draw(
+            st.lists(st.builds(lambda value: {"type": "percentage", "value": value}, cards.percents), max_size=2)
+        ),
+        "credits": [
+            _decimal(str(F(minor, 10**exponent))) for minor in data.draw(st.lists(st.integers(0, 10**5), max_size=3))
+        ],
+        "tax_percents": percents,
+    }
+    usage = {"lines": [{"amount": _decimal(str(F(minor, 10**exponent)))} for minor in lines]}
+    found = quote({"model": "invoice", "currency": currency, "card": card, "usage": usage})
+    assert found.breakdown is not None
+    assert found.tax is not None
+    assert sum(found.breakdown, F(0)) + found.tax - found.parts["credits"] == found.total == found.rounded
+    assert found.parts["subtotal"] - found.parts["discount"] == sum(found.breakdown, F(0))
+    assert all((amount * 10**exponent).denominator == 1 for amount in (*found.breakdown, found.tax))
