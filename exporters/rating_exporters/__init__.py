@@ -11,9 +11,11 @@ from .durable import DurableStore
 from .durable_counter import DurableCounter
 from .exposition import metrics_app, metrics_wsgi_app
 from .guard import Guard
+from .inference import InferenceMetrics
 from .records import DamagedStore
 from .render import render
 from .routes import endpoints_of
+from .tokens import TokenReader, Tokens, tokens_of
 from .usage import UsageMetrics
 from .vocabulary import ANONYMOUS, OVERFLOW, UNKNOWN, UNMATCHED
 from .wsgi import UsageMiddlewareWSGI
@@ -28,8 +30,11 @@ __all__ = [
     "DurableCounter",
     "DurableStore",
     "Guard",
+    "InferenceMetrics",
     "Request",
     "Response",
+    "TokenReader",
+    "Tokens",
     "UsageMetrics",
     "UsageMiddleware",
     "UsageMiddlewareWSGI",
@@ -44,4 +49,5 @@ __all__ = [
     "metrics_app",
     "metrics_wsgi_app",
     "render",
+    "tokens_of",
 ]

@@ -17,7 +17,9 @@ from .billable import BillableRule, Response
 from .connections import OpenConnections
 from .consumers import AsgiRequest, ConsumerRule, Scope
 from .guard import named
+from .inference import InferenceMetrics
 from .routes import template
+from .tokens import TokenReader
 from .usage import UsageMetrics
 from .vocabulary import ANONYMOUS, CLIENT_CLOSED, SERVER_BROKE, UNKNOWN, UNMATCHED
 
@@ -35,8 +37,9 @@ class UsageMiddleware:
     """`app.add_middleware(UsageMiddleware, metrics=UsageMetrics(), consumer=from_header("x-api-key", keys=KEYS))`.
 
     `endpoint(scope)` overrides the route template where the framework leaves none; `billable(request, response)` needs
-    `UsageMetrics(billable=True)`. `skip` lists raw paths that are not usage (the metrics page itself). A rule that
-    raises never disturbs the request: `rating_exporters_faults_total` counts it, and the consumer is `<unknown>`.
+    `UsageMetrics(billable=True)`; `inference` reads token usage out of passing JSON answers and event streams. `skip`
+    lists raw paths that are not usage (the metrics page itself). A rule that raises never disturbs the request:
+    `rating_exporters_faults_total` counts it, and the consumer is `<unknown>`.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class UsageMiddleware:
         *,
         endpoint: EndpointRule | None = None,
         billable: BillableRule | None = None,
+        inference: InferenceMetrics | None = None,
         skip: tuple[str, ...] = ("/metrics", "/metrics/"),
     ) -> None:
         if billable is not None and not metrics.billable:
@@ -58,6 +62,7 @@ class UsageMiddleware:
         self.consumer = consumer
         self.endpoint = endpoint
         self.billable = billable
+        self.inference = inference
         self.skip = frozenset(skip)
         self.connections = OpenConnections(metrics)
 
@@ -116,6 +121,8 @@ class _Exchange(_Watched):
         self.counted = False
         self.left = False
         self.flushed = self.began
+        self.reader: TokenReader | None = None
+        self.expected = False
 
     async def run(self) -> None:
         try:
@@ -141,21 +148,42 @@ class _Exchange(_Watched):
         if kind == "http.response.start":
             self.status = message["status"]
             self.raw_headers = message.get("headers", ())
+            self._look_at(_header(self.raw_headers, b"content-type").split(b";")[0].strip().lower())
         try:
             await self.send(message)
         except OSError:  # how a server says that the client has gone
             self.left = True
             raise
         if kind == "http.response.body":
-            self.sent += len(message.get("body", b"")) if self.scope["method"] != "HEAD" else 0
+            body = message.get("body", b"")
+            self.sent += len(body) if self.scope["method"] != "HEAD" else 0
+            if self.reader is not None:
+                self.reader.feed(body)
             if not message.get("more_body", False):
                 self.count(self.status or SERVER_BROKE)
             elif perf_counter() - self.flushed >= STREAM_INTERVAL:
                 self.flush()
         elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
-            self.sent += _declared_length(self.raw_headers)
+            self.sent += int(_header(self.raw_headers, b"content-length") or 0)
             if not message.get("more_body", False):
                 self.count(self.status or SERVER_BROKE)
+
+    def _look_at(self, content_type: bytes) -> None:
+        stream = content_type == b"text/event-stream"
+        if stream:
+            self.middleware.connections.open(self)
+        inference = self.middleware.inference
+        if inference is None:
+            return
+        self.expected = inference.expects(self.where()) and 200 <= (self.status or 0) < 300
+        readable = _header(self.raw_headers, b"content-encoding") in (b"", b"identity")
+        if readable and (self.expected or inference.endpoints is None) and (stream or content_type.endswith(b"json")):
+            self.reader = TokenReader(stream=stream)
+
+    def tick(self, seconds: float) -> None:
+        """An event stream has been open for `seconds` more."""
+        self.metrics.record_connection(self.middleware.who(self.request), self.where(), seconds)
+        self.flush()
 
     def flush(self) -> None:
         """Count the bytes of a stream so far."""
@@ -169,9 +197,10 @@ class _Exchange(_Watched):
         if self.counted:
             return
         self.counted = True
-        try:
+        who = self.middleware.who(self.request)
+        with self.metrics.faults("record"):  # first, and at once: the response has just left
             self.metrics.record(
-                self.middleware.who(self.request),
+                who,
                 self.where(),
                 self.scope["method"],
                 status,
@@ -180,8 +209,14 @@ class _Exchange(_Watched):
                 sent=self.sent,
                 billable=self._billable(status),
             )
-        except Exception:  # noqa: BLE001 - a full disk under a durable counter must not take the API down
-            self.metrics.fault("record")
+        self.received = self.sent = 0
+        with self.metrics.faults("connections"):
+            self.middleware.connections.close(self)
+        if self.middleware.inference is not None:
+            with self.metrics.faults("inference"):
+                stated = self.reader.tokens() if self.reader is not None else None
+                completed = 200 <= status < 300
+                self.middleware.inference.record(who, stated, completed=completed, expected=self.expected)
 
     def _billable(self, status: int) -> bool:
         rule = self.middleware.billable
@@ -212,15 +247,16 @@ class _Socket(_Watched):
             broke = True
             raise
         finally:
-            self.middleware.connections.close(self)
             if self.status is None:  # never accepted
                 self.consumer, self.endpoint = self.middleware.who(self.request), self.where()
                 self.status = SERVER_BROKE if broke else 403
-            self.tick(0.0)
-            self.metrics.record(
-                self.consumer, self.endpoint, "WEBSOCKET", self.status,
-                seconds=perf_counter() - self.began, billable=self.status == 101,
-            )  # fmt: skip
+            with self.metrics.faults("connections"):
+                self.middleware.connections.close(self)
+            with self.metrics.faults("record"):
+                self.metrics.record(
+                    self.consumer, self.endpoint, "WEBSOCKET", self.status, seconds=perf_counter() - self.began,
+                    received=self.received, sent=self.sent, billable=self.status == 101,
+                )  # fmt: skip
 
     async def _receive(self) -> Message:
         message = await self.receive()
@@ -255,8 +291,5 @@ def _payload(message: Message) -> int:
     return len(data) if data is not None else len((message.get("text") or "").encode("utf-8", "replace"))
 
 
-def _declared_length(headers: Any) -> int:
-    for key, value in headers:
-        if bytes(key).lower() == b"content-length":
-            return int(value)
-    return 0
+def _header(headers: Any, name: bytes) -> bytes:
+    return next((bytes(value) for key, value in headers if bytes(key).lower() == name), b"")

@@ -13,9 +13,9 @@ from threading import Lock
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from .counters import CounterFactory, plain_counter
-from .vocabulary import CONSUMER, ENDPOINT, OVERFLOW, OVERFLOWS, UNKNOWN, cleaned, reserved
+from .vocabulary import CONSUMER, ENDPOINT, MODEL, OVERFLOW, OVERFLOWS, UNKNOWN, cleaned, reserved
 
-DEFAULT_BOUNDS: Mapping[str, int] = {CONSUMER: 10_000, ENDPOINT: 1_000}
+DEFAULT_BOUNDS: Mapping[str, int] = {CONSUMER: 10_000, ENDPOINT: 1_000, MODEL: 500}
 MAX_LENGTH = 1_024  # characters: longer ids are nobody's account number
 
 

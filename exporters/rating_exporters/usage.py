@@ -7,7 +7,8 @@ consumer is to `consumers`, how many there may be to `guard`, and when a respons
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from threading import Lock
 
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram
@@ -67,10 +68,8 @@ class UsageMetrics:
         )
         self.request_bytes = counter(REQUEST_BYTES, "Request body bytes received.", base, registry, scale=1)
         self.response_bytes = counter(RESPONSE_BYTES, "Response body bytes sent.", base, registry, scale=1)
-        self.connection_seconds = counter(
-            CONNECTION_SECONDS, "Seconds WebSocket connections were open, counted while open.", base[:2], registry,
-            scale=1000,
-        )  # fmt: skip
+        text = "Seconds WebSockets and event streams were open, counted while open."
+        self.connection_seconds = counter(CONNECTION_SECONDS, text, base[:2], registry, scale=1000)
         self.duration_by_consumer = duration_by_consumer
         self.durations: Histogram | None = None
         if duration:
@@ -140,9 +139,19 @@ class UsageMetrics:
                         primed += 1
         return primed
 
+    @contextmanager
+    def faults(self, where: str) -> Iterator[None]:
+        """What raises in the block is counted and logged, and goes no further: a full disk under a durable counter must
+        not take the API down with it."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - see above
+            self.fault(where)
+
     def fault(self, where: str) -> None:
         """A rule raised: count it, and log the first of each kind with its traceback. Call inside `except`."""
-        self._faults.labels(where).inc()
+        with suppress(OSError):  # the disk that is full under the other counters is full under this one
+            self._faults.labels(where).inc()
         if where not in self._warned:
             self._warned.add(where)
             log.exception("%s raised; the request is counted without its answer (logged once, counted always)", where)

@@ -15,11 +15,16 @@ CONNECTION_SECONDS: Final = "api_connection_seconds_total"
 OVERFLOWS: Final = "rating_exporters_overflow_total"
 FAULTS: Final = "rating_exporters_faults_total"
 
+TOKENS: Final = "llm_tokens_total"
+INFERENCES: Final = "llm_inferences_total"
+UNMETERED: Final = "llm_unmetered_responses_total"
+
 CONSUMER: Final = "consumer_id"
 ENDPOINT: Final = "endpoint"
 METHOD: Final = "method"
 STATUS: Final = "status"
 BILLABLE: Final = "billable"
+MODEL: Final = "model"
 
 # Reserved label values wear angle brackets. A consumer id from outside that wears them too is answered with UNKNOWN,
 # so nobody can send himself to a bucket that another rule prices at nothing.

@@ -119,14 +119,12 @@ class _Exchange:
         if self.counted:
             return
         self.counted = True
-        try:
+        with self.metrics.faults("record"):
             self.metrics.record(
                 self._who(), self._where(), self.method, status,
                 seconds=perf_counter() - self.began, received=self.input.drain(), sent=self.sent,
                 billable=self._billable(status),
             )  # fmt: skip
-        except Exception:  # noqa: BLE001 - a full disk under a durable counter must not take the API down
-            self.metrics.fault("record")
 
     def _who(self) -> str:
         try:

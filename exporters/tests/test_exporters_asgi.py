@@ -386,3 +386,16 @@ def test_beyond_its_bound_a_consumer_is_counted_as_overflow_and_the_sum_stays_tr
     }
     labels = {"metric": "api_requests_total", "label": "consumer_id"}
     assert registry.get_sample_value("rating_exporters_overflow_total", labels) == 9
+
+
+def test_counters_that_cannot_be_written_do_not_take_the_api_down() -> None:
+    class Full:
+        """A durable counter on a full disk."""
+
+        def labels(self, *values: str) -> Any:
+            raise OSError(28, "No space left on device")
+
+    app, registry, metrics = api()
+    metrics.requests = Full()
+    assert call(app, ("GET", "/search/a"), ("GET", "/stream")) == [200, 200]
+    assert registry.get_sample_value("rating_exporters_faults_total", {"where": "record"}) == 2
