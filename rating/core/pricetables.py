@@ -1,0 +1,122 @@
+"""A plan's prices as rows people can read, and the points of a chart of amount against usage. Rates nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from rating.core.bends import bends_of
+from rating.core.charges import rate
+from rating.core.column import Column
+from rating.core.prices.flat import Flat
+from rating.core.prices.graduated import Graduated
+from rating.core.prices.package import Package
+from rating.core.prices.per_unit import PerUnit
+from rating.core.prices.price import Price
+from rating.core.prices.stairstep import Stairstep
+from rating.core.prices.volume import Volume
+from rating.core.ratecards import RateCard
+from rating.core.tiers import Beyond, Tiers
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """One line of a price table. Quantities in whole units of the meter, allowance included; money in major units."""
+
+    what: str
+    above: Fraction
+    """Exclusive, unless the card says otherwise."""
+    up_to: Fraction | None
+    unit_price: Fraction | None = None
+    flat: Fraction = Fraction(0)
+
+
+def price_rows(card: RateCard) -> list[PriceRow]:
+    """The allowance first, then one row per step of the price."""
+    rows = [PriceRow("included", Fraction(0), card.included, Fraction(0))] if card.included else []
+    return rows + _rows(card.price, card.included)
+
+
+def _rows(price: Price, start: Fraction) -> list[PriceRow]:
+    match price:
+        case PerUnit():
+            return [PriceRow("each", start, None, price.unit_price)]
+        case Flat():
+            return [PriceRow("flat", start, None, None, price.amount)]
+        case Graduated():
+            return _tiers(price.tiers, start, "each in this tier")
+        case Volume():
+            return _tiers(price.tiers, start, "each of all, when the total ends here")
+        case Stairstep():
+            return _tiers(price.tiers, start, "band, added" if price.additive else "band")
+        case Package():
+            counted = {"up": "started", "down": "full", "exact": "or part of one"}[price.rounding]
+            size = price.size.numerator if price.size.denominator == 1 else price.size
+            return [PriceRow(f"per package of {size:,}, {counted}", start, None, None, price.price)]
+        case _:
+            return [PriceRow(type(price).__name__.lower(), start, None)]
+
+
+def _tiers(tiers: Tiers, start: Fraction, what: str) -> list[PriceRow]:
+    flat_only = what.startswith("band")
+    rows = [
+        PriceRow(
+            what,
+            start + lower,
+            None if upper is None else start + upper,
+            None if flat_only else tier.unit_price,
+            tier.flat,
+        )
+        for lower, upper, tier in tiers.spans()
+    ]
+    if tiers.end is not None and tiers.beyond is not Beyond.LAST_TIER_PRICE:
+        beyond = "not billed" if tiers.beyond is Beyond.UNBILLED else "refused"
+        rows.append(PriceRow(beyond, start + tiers.end, None))
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a quantity costs on one card."""
+
+    quantity: Fraction
+    amount: Fraction
+    marks: tuple[str, ...]
+    """What happens at this quantity: the allowance ends, a tier ends."""
+
+    @property
+    def each(self) -> Fraction | None:
+        """The effective price of a unit; None for no usage."""
+        return self.amount / self.quantity if self.quantity else None
+
+
+def curve(card: RateCard, steps: int = 10) -> list[Point]:
+    """Evenly spaced quantities up to twice the last bend, and every bend, in rising order."""
+    bends = bends_of(card)
+    last = max(bends.at)
+    if bends.every:
+        last = max(last, *(first + 5 * step for first, step in bends.every))
+    end = 2 * last if last else Fraction(1000)
+    if bends.end is not None:
+        end = min(end, bends.end)
+    scale = 10**card.meter.digits
+    spaced = {Fraction(int(end * scale * i / steps), scale) for i in range(steps + 1)}
+    named = _named(card)
+    quantities: Sequence[Fraction] = sorted(spaced | {mark for mark in named if mark <= end})
+    amounts = rate(card, Column.of(quantities)).amount.fractions()
+    return [
+        Point(quantity, amount, tuple(named.get(quantity, ())))
+        for quantity, amount in zip(quantities, amounts, strict=True)
+    ]
+
+
+def _named(card: RateCard) -> dict[Fraction, list[str]]:
+    named: dict[Fraction, list[str]] = {}
+    if card.included:
+        named[card.included] = ["included"]
+    if isinstance(card.price, Graduated | Volume | Stairstep):
+        for number, step in enumerate(card.price.tiers.steps, 1):
+            if step.up_to is not None:
+                named.setdefault(card.included + step.up_to, []).append(f"tier {number} ends")
+    return named
