@@ -26,9 +26,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
 from .durable_counter import CLOSED, FORKED, DurableCounter
 from .records import LIMIT, Key, Words, decoded
-from .slots import Slot, SlotReader
-
-SUFFIX = ".counts"
+from .slots import SUFFIX, Slot, SlotReader
 
 
 class DurableStore:

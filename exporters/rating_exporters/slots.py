@@ -16,6 +16,7 @@ from .records import HEADER, DamagedStore, Key, Words, check_header, header, rec
 
 log = logging.getLogger(__name__)
 
+SUFFIX = ".counts"
 FIRST_SIZE = 1 << 16  # bytes; the file doubles when it is full
 
 

@@ -1,0 +1,81 @@
+"""`rating-exporters`: the commands of this package.
+
+Reads arguments, prints, and chooses the exit status: 0 nothing wrong, 1 something would go wrong, 2 could not look.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from .lint import lint
+from .records import DamagedStore, decoded
+from .slots import SUFFIX, SlotReader
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the console script."""
+    parser = argparse.ArgumentParser(prog="rating-exporters", description="Usage counters beside your traffic.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    linter = commands.add_parser("lint", help="scrape a /metrics page and say what would go wrong in billing")
+    linter.add_argument("url", metavar="URL", help="http(s) address of the page, or - for standard input")
+    linter.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS")
+    state = commands.add_parser("state", help="check a directory of durable counters and show its totals")
+    state.add_argument("directory", type=Path, metavar="DIRECTORY")
+    chosen = parser.parse_args(arguments)
+    if chosen.command == "lint":
+        return _lint(chosen.url, chosen.timeout)
+    return _state(chosen.directory)
+
+
+def _lint(url: str, timeout: float) -> int:
+    try:
+        page = sys.stdin.read() if url == "-" else fetched(url, timeout)
+        found = lint(page)
+    except (OSError, ValueError) as error:
+        print(f"rating-exporters: cannot read {url}: {error}", file=sys.stderr)
+        return 2
+    for advice in found:
+        print(advice)
+    print(f"{sum(a.severity == 'error' for a in found)} errors, {sum(a.severity == 'warning' for a in found)} warnings")
+    return 1 if any(advice.severity == "error" for advice in found) else 0
+
+
+def fetched(url: str, timeout: float) -> str:
+    """The text of a metrics page. OSError or ValueError when it cannot be had."""
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("an address starts with http:// or https://")
+    headers = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "gzip"}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout) as answer:
+        body: bytes = answer.read()
+        if answer.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+    return body.decode()
+
+
+def _state(directory: Path) -> int:
+    paths = sorted(directory.glob("slot-*" + SUFFIX))
+    if not paths:
+        print(f"rating-exporters: {directory} holds no counter files (slot-*{SUFFIX})", file=sys.stderr)
+        return 2
+    totals: dict[tuple[str, int], tuple[int, int]] = {}
+    status = 0
+    for path in paths:
+        try:
+            cells = list(SlotReader(path).fresh(thorough=True))
+        except DamagedStore as error:
+            print(f"error: {error}")
+            status = 1
+            continue
+        for key, words, index in cells:
+            series, units = totals.get((key.metric, key.scale), (0, 0))
+            totals[key.metric, key.scale] = series + 1, units + decoded(words[index])
+        print(f"{path.name}: {len(cells)} series, good")
+    for (metric, scale), (series, units) in sorted(totals.items()):
+        shown = str(units) if scale == 1 else f"{units / scale:.3f}"
+        print(f"{metric}_total: {shown} over {series} series in all slots")
+    return status
