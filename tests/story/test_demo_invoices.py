@@ -135,9 +135,9 @@ def test_the_faults_of_the_month_are_in_the_evidence(month: Billed) -> None:
     first = month.history.last_month.start
     blind = windows["api_calls", first + timedelta(days=9, hours=10)]
     assert blind.completeness is Completeness.DEGRADED
-    assert blind.usage
+    assert blind.consumers == 6
     covered = windows["api_calls", first + timedelta(days=17, hours=4)]
-    assert covered.usage
+    assert covered.consumers == 6
     assert month.collected.held == ()
     assert month.collected.stopped == ()
 
