@@ -86,6 +86,15 @@ def test_every_book_gives_the_same_hash(book: Book) -> None:
     assert issued.content_hash == "cd83246ca9ff3249f3e7eb959a505e3095f99daea44d4176f0dd28e62bd72b2a"
 
 
+def test_issued_keys_are_those_of_the_invoices(book: Book) -> None:
+    assert book.issued() == frozenset()
+    book.issue([draft("a"), draft("b", month=9)], at=LATER)
+    assert book.issued() == {
+        "a/pro/2026-08-01/2026-08-01T00:00:00+00:00",
+        "b/pro/2026-08-01/2026-09-01T00:00:00+00:00",
+    }
+
+
 def test_invoices_are_found_by_period_and_consumer(book: Book) -> None:
     book.issue([draft("a"), draft("b"), draft("a", month=9)], at=LATER)
     numbers = lambda found: [invoice.number for invoice in found]  # noqa: E731

@@ -99,6 +99,19 @@ def test_windows_are_found_by_where_they_start(book: Book) -> None:
     assert book.totals("search", half, "c42") == (Usage("c42", ("/search",), 236),)
 
 
+def test_a_glance_at_a_meter_agrees_with_its_closings(book: Book) -> None:
+    assert book.closed("search", AUGUST) == {}
+    assert book.closed_through("search") is None
+    for hour, state in ((2, Completeness.DEGRADED), (0, Completeness.COMPLETE), (1, Completeness.COMPLETE)):
+        book.close(closing(hour, completeness=state), meter_digest="m", at=LATER)
+    book.close(closing(9, meter="ingest"), meter_digest="m", at=LATER)
+    assert book.closed("search", AUGUST) == {
+        head.window.start: head.completeness for head in book.closings("search", AUGUST)
+    }
+    assert book.closed("search", Period(NOON + HOUR, NOON + 2 * HOUR)) == {NOON + HOUR: Completeness.COMPLETE}
+    assert book.closed_through("search") == NOON + 3 * HOUR
+
+
 def test_usage_comes_by_meter_start_consumer_and_dimensions(book: Book) -> None:
     # Text sorts by code point, and tuples before their longer neighbours, whatever the database thinks of them.
     rows = (
