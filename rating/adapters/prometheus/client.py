@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 import requests
 from prometheus_api_client import PrometheusConnect
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from rating.adapters.prometheus.decoding import AnyReply, Reply
@@ -51,7 +52,7 @@ class Client(PrometheusConnect):  # type: ignore[misc]
         # On a LAN compressing raw samples costs the server more than sending them (1.8 s became 8.5 s).
         session.headers["Accept-Encoding"] = "identity"
         # Only problems of connecting are repeated here: a query that timed out would just be slow again.
-        retry = Retry(total=3, connect=3, read=0, redirect=3, status=0, backoff_factor=0.2, allowed_methods=None)
+        retry = Retry(total=3, connect=3, read=False, redirect=3, status=0, backoff_factor=0.2, allowed_methods=None)
         super().__init__(
             url.rstrip("/"),
             headers=dict(headers),
@@ -87,7 +88,7 @@ class Client(PrometheusConnect):  # type: ignore[misc]
             reply = msgspec.json.decode(body, type=kind)
         except msgspec.ValidationError:
             # Valid JSON of another shape: an error without data, or something that is no Prometheus.
-            reply = self._words(kind, body)
+            reply = self._words(kind, status, content_type, body, where)
         except msgspec.DecodeError as error:
             self._refuse_bad_body(status, content_type, body, where, error)
         if status == 200 and reply.status == "success":
@@ -108,13 +109,8 @@ class Client(PrometheusConnect):  # type: ignore[misc]
                 timeout=self._timeout,
                 stream=True,
             ) as response:
-                chunks = []
-                for chunk in response.iter_content(_CHUNK):
-                    chunks.append(chunk)
-                    if time.monotonic() > deadline:
-                        raise requests.exceptions.ReadTimeout
                 self._note_time(response.headers.get("Date"))
-                return response.status_code, response.headers.get("Content-Type", ""), b"".join(chunks)
+                return response.status_code, response.headers.get("Content-Type", ""), _whole(response, deadline)
         except (
             requests.exceptions.InvalidURL,
             requests.exceptions.MissingSchema,
@@ -125,11 +121,11 @@ class Client(PrometheusConnect):  # type: ignore[misc]
             raise EdgeRefused(
                 f"{where}: TLS failed ({_root(error)}); check the certificate authority and the certificate"
             ) from error
-        except requests.exceptions.Timeout as error:
+        except (requests.exceptions.Timeout, ReadTimeoutError) as error:
             raise EdgeUnavailable(
                 f"{where}: no whole answer within {self._timeout:g} s; retry, or raise RATING_PROMETHEUS_TIMEOUT"
             ) from error
-        except requests.exceptions.RequestException as error:
+        except (requests.exceptions.RequestException, HTTPError) as error:
             raise EdgeUnavailable(f"{where}: cannot be reached ({_root(error)}); is it running there?") from error
 
     def _note_time(self, date: str | None) -> None:
@@ -139,10 +135,12 @@ class Client(PrometheusConnect):  # type: ignore[misc]
             except ValueError:
                 self.server_time = None
 
-    def _words(self, kind: type[AnyReply], body: bytes) -> AnyReply:
+    def _words(self, kind: type[AnyReply], status: int, content_type: str, body: bytes, where: str) -> AnyReply:
         try:
             reply = msgspec.json.decode(body, type=Reply)
-        except msgspec.ValidationError as error:
+        except msgspec.DecodeError as error:
+            if status != 200:
+                self._refuse_bad_body(status, content_type, body, where, error)
             raise EdgeRefused(
                 f"{self.shown_url}: answered JSON that is not Prometheus's ({error}); check RATING_PROMETHEUS_URL"
             ) from error
@@ -183,6 +181,16 @@ def _refusal(status: int, kind: str, error: str, where: str) -> EdgeRefused | Ed
     if kind in ("timeout", "canceled") or status >= 500:
         return EdgeUnavailable(f"{where}: HTTP {status}, {said}; retry later")
     return EdgeRefused(f"{where}: HTTP {status} {kind}, {said}; check the meter")
+
+
+def _whole(response: requests.Response, deadline: float) -> bytes:
+    """The body as it arrives, so that the time limit holds however slowly it drips."""
+    chunks = []
+    while chunk := response.raw.read1(_CHUNK, decode_content=True):
+        chunks.append(chunk)
+        if time.monotonic() > deadline:
+            raise requests.exceptions.ReadTimeout
+    return b"".join(chunks)
 
 
 def _seconds(milliseconds: int) -> str:

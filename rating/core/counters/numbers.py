@@ -55,10 +55,11 @@ def column(texts: Sequence[str], digits: int) -> list[int]:
     # Below 2^52 a product is off by less than a half in the last place, and floor and the fraction are exact: only a
     # reading on the very edge between two units can go wrong, and those few are done again on fractions. NaN and
     # infinities compare false and arrive there too, to be refused.
-    whole = np.floor(scaled)
-    rest = scaled - whole
     with np.errstate(invalid="ignore"):
-        safe = (np.abs(scaled) < EXACT / 2) & ((np.abs(rest - 0.5) > _edge(scaled)) | (rest == 0) & (digits == 0))
+        whole = np.floor(scaled)
+        rest = scaled - whole
+        exact = (rest == 0) & (digits == 0)
+        safe = (np.abs(scaled) < EXACT / 2) & (exact | (np.abs(rest - 0.5) > _edge(scaled)))
     result: list[int] = np.where(safe, whole + (rest > 0.5), 0).astype(np.int64).tolist()
     for index in np.flatnonzero(~safe).tolist():
         result[index] = units(texts[index], digits)

@@ -1,0 +1,142 @@
+"""Closing windows: once each, oldest first, and with a reason for every one that is not closed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+
+from rating.adapters.memory_book import MemoryBook
+from rating.adapters.memory_source import MemorySource
+from rating.core.counters import Readings
+from rating.core.meters import Meter
+from rating.core.periods import Period, milliseconds
+from rating.core.windows import Usage
+from rating.errors import EdgeRefused, EdgeUnavailable, SamplesMissing
+from rating.jobs.collect import collect, due, lag
+from rating.jobs.verify import verify
+
+DAY = datetime(2026, 10, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+NOW = DAY + 4 * HOUR + timedelta(minutes=10)
+METER = Meter(
+    "calls", "api_requests_total", "consumer_id", ("endpoint",), scrape_interval=timedelta(minutes=1), window=HOUR
+)
+OTHER = Meter("tokens", "tokens_total", "consumer_id", scrape_interval=timedelta(minutes=1), window=HOUR)
+
+
+def source(extra: int = 0) -> MemorySource:
+    """One request a minute for a day; `extra` more at 02:30."""
+    start = milliseconds(DAY)
+    minutes = range(-10, 24 * 60)
+    target = {"job": "api", "instance": "one"}
+    labels = {"__name__": METER.metric, "consumer_id": "c42", "endpoint": "/search", **target}
+    return MemorySource(
+        [
+            (labels, [(start + m * 60_000, 100 + m + (extra if m >= 150 else 0)) for m in minutes]),
+            ({"__name__": "up", **target}, [(start + m * 60_000, 1) for m in minutes]),
+        ]
+    )
+
+
+class Broken:
+    """A source that raises for one meter, or for one of its windows."""
+
+    def __init__(self, error: Exception, meter: str = "calls", start: datetime | None = None) -> None:
+        self._error, self._meter, self._start = error, meter, start
+        self._well = source()
+
+    def read(self, meter: Meter, window: Period) -> Readings:
+        if meter.name == self._meter and self._start in (None, window.start):
+            raise self._error
+        return self._well.read(meter, window)
+
+
+def test_what_is_due_is_closed_once_oldest_first() -> None:
+    book = MemoryBook()
+    told: list[datetime] = []
+    collected = collect(
+        book, source(), (METER,), since=DAY, now=NOW, closed=lambda closing: told.append(closing.window.start)
+    )
+    assert [head.window.start for head in collected.closed] == [DAY + index * HOUR for index in range(4)] == told
+    assert book.totals("calls", Period(DAY, DAY + 4 * HOUR)) == (Usage("c42", ("/search",), 240),)
+    assert collect(book, source(), (METER,), since=DAY, now=NOW).closed == ()
+
+
+def test_a_dry_run_keeps_nothing() -> None:
+    book = MemoryBook()
+    assert len(collect(book, source(), (METER,), since=DAY, now=NOW, dry_run=True).closed) == 4
+    assert book.closings("calls", Period(DAY, NOW)) == ()
+
+
+def test_a_span_may_be_asked_for() -> None:
+    collected = collect(MemoryBook(), source(), (METER,), since=DAY + HOUR, until=DAY + 3 * HOUR, now=NOW)
+    assert [head.window.start for head in collected.closed] == [DAY + HOUR, DAY + 2 * HOUR]
+
+
+def test_an_unavailable_source_stops_its_meter_and_no_other() -> None:
+    book = MemoryBook()
+    broken = Broken(EdgeUnavailable("down"), start=DAY + 2 * HOUR)
+    collected = collect(book, broken, (METER, OTHER), since=DAY, now=NOW)
+    assert [head.window.start for head in book.closings("calls", Period(DAY, NOW))] == [DAY, DAY + HOUR]
+    assert len(book.closings("tokens", Period(DAY, NOW))) == 4
+    (stopped,) = collected.stopped
+    assert (stopped.due.window.start, stopped.reason, stopped.refused) == (DAY + 2 * HOUR, "down", False)
+    assert collected.waiting == 2
+    assert [entry.window.start for entry in due(book, (METER,), since=DAY, now=NOW)] == [DAY + 2 * HOUR, DAY + 3 * HOUR]
+    assert lag(book, METER, since=DAY, now=NOW) == HOUR + timedelta(minutes=5)
+
+
+def test_a_refusal_stops_it_too_and_says_that_waiting_does_not_help() -> None:
+    (stopped,) = collect(MemoryBook(), Broken(EdgeRefused("no")), (METER,), since=DAY, now=NOW).stopped
+    assert stopped.refused
+
+
+def test_a_window_whose_samples_are_gone_is_held_and_the_later_ones_go_on() -> None:
+    book = MemoryBook()
+    collected = collect(book, Broken(SamplesMissing("gone"), start=DAY), (METER,), since=DAY, now=NOW)
+    assert [(held.window.start, held.reason) for held in collected.held] == [(DAY, "gone")]
+    assert [entry.held.window.start for entry in book.held()] == [DAY]
+    assert len(collected.closed) == 3
+    again = collect(book, source(), (METER,), since=DAY, now=NOW, retry_held=False)
+    assert again.closed == ()
+    healed = collect(book, source(), (METER,), since=DAY, now=NOW)
+    assert [head.window.start for head in healed.closed] == [DAY]
+    assert book.held() == ()
+
+
+def test_a_held_window_may_be_released() -> None:
+    strict = Meter("calls", "absent_total", "consumer_id", window=HOUR, coverage=Fraction(1))
+    book = MemoryBook()
+    assert len(collect(book, MemorySource([]), (strict,), since=DAY, now=NOW).held) == 4
+    released = collect(book, MemorySource([]), (strict,), since=DAY, until=DAY + HOUR, now=NOW, released=True)
+    assert [head.completeness.value for head in released.closed] == ["degraded"]
+    assert len(book.held()) == 3
+
+
+def test_asked_to_stop_it_leaves_between_two_windows() -> None:
+    book, asked = MemoryBook(), iter([False, False, True])
+    collected = collect(book, source(), (METER,), since=DAY, now=NOW, stopping=lambda: next(asked))
+    assert (len(collected.closed), collected.waiting) == (2, 2)
+
+
+class TestVerify:
+    def test_the_same_samples_measure_the_same(self) -> None:
+        book = MemoryBook()
+        collect(book, source(), (METER,), since=DAY, now=NOW)
+        verified = verify(book, source(), (METER,), Period(DAY, NOW))
+        assert (verified.equal, verified.differences, verified.unreadable) == (4, (), ())
+
+    def test_a_difference_names_the_row_and_both_numbers(self) -> None:
+        book = MemoryBook()
+        collect(book, source(), (METER,), since=DAY, now=NOW)
+        verified = verify(book, source(extra=3), (METER,), Period(DAY, NOW))
+        (difference,) = verified.differences
+        assert (difference.window.start, difference.consumer) == (DAY + 2 * HOUR, "c42")
+        assert (difference.booked, difference.measured, verified.equal) == (60, 63, 3)
+
+    def test_what_cannot_be_measured_again_is_said(self) -> None:
+        book = MemoryBook()
+        collect(book, source(), (METER,), since=DAY, now=NOW)
+        verified = verify(book, Broken(SamplesMissing("gone"), start=DAY), (METER,), Period(DAY, NOW))
+        assert [(window.start, why) for _, window, why in verified.unreadable] == [(DAY, "gone")]
+        assert verified.equal == 3
