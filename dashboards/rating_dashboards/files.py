@@ -1,0 +1,43 @@
+"""The boards as text, by file name: what Grafana loads from a folder or is sent."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from rating.core.catalogue import Catalogue
+from rating_dashboards.consumer import consumer
+from rating_dashboards.engine import engine
+from rating_dashboards.metering import metering
+from rating_dashboards.revenue import revenue
+from rating_dashboards.style import Board, build
+from rating_dashboards.upsell import upsell
+from rating_dashboards.usage import usage
+
+COMMAND = "rating dashboards write"
+FOLDER_UID, FOLDER_TITLE = "rating", "Rating"
+
+
+def boards(catalogue: Catalogue) -> tuple[Board, ...]:
+    return tuple(make(catalogue) for make in (revenue, usage, consumer, upsell, metering, engine))
+
+
+def documents(catalogue: Catalogue) -> dict[str, dict[str, Any]]:
+    """Board uid -> the JSON document Grafana's API takes. The same catalogue gives the same documents.
+
+    JSON knows no comments: the command that makes a board stands in its description.
+    """
+    made = {board.uid: json.loads(json.dumps(build(board), cls=JSONEncoder)) for board in boards(catalogue)}
+    for document in made.values():
+        document["description"] += f" Generated from the catalogue; do not edit. Made by: {COMMAND}"
+    return made
+
+
+def files(catalogue: Catalogue) -> dict[str, str]:
+    """File name -> text."""
+    return {
+        f"{uid}.json": json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+        for uid, document in documents(catalogue).items()
+    }

@@ -1,0 +1,153 @@
+"""Revenue: what is accrued, what was issued, what the period will bring, and who brings it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from fractions import Fraction
+
+from rating.core import vocabulary as names
+from rating.core.catalogue import Catalogue
+from rating.core.periods import Cadence
+from rating.core.plans import Plan
+from rating_dashboards.style import (
+    CONSUMER_LINK,
+    PLAN,
+    Board,
+    Query,
+    Row,
+    chosen,
+    currency_unit,
+    graph,
+    number,
+    rows_of,
+)
+from rating_rules.promql import Aggregate, Binary, Expr, Number, by, call, metric
+
+_MONTH = timedelta(days=30)
+_PER_MONTH = {
+    Cadence.DAY: Fraction(365, 12),
+    Cadence.WEEK: Fraction(52, 12),
+    Cadence.MONTH: Fraction(1),
+    Cadence.QUARTER: Fraction(1, 3),
+    Cadence.YEAR: Fraction(1, 12),
+}
+
+
+def revenue(catalogue: Catalogue) -> Board:
+    codes = sorted({plan.currency.code for plan in catalogue.plans.values()} | {catalogue.currency.code})
+    return Board(
+        "rating-revenue",
+        "Rating / Revenue",
+        "Accrued and invoiced amounts. Floats for eyes; the invoices are exact.",
+        [row for code in codes for row in _rows(catalogue, code)],
+        (PLAN,),
+        since="now-30d",
+    )
+
+
+def accrued(code: str) -> Expr:
+    return by("max", ("consumer", "plan"), metric(names.ACCRUED_AMOUNT, chosen("plan"), currency=code))
+
+
+def at_period_end(plans: list[Plan], code: str) -> Expr:
+    """The fee, and what else is accrued at the period's average pace until it ends."""
+    who = ("consumer", "plan")
+    start = by("max", who, metric(names.PERIOD_START, chosen("plan")))
+    end = by("max", who, metric(names.PERIOD_END, chosen("plan")))
+    share = (end - start) / (call("time") - start).compared(">", 0)
+    parts: list[Expr] = []
+    for plan in plans:
+        # The fee is accrued from the first day: it must not grow with the rest.
+        fee = float(plan.fee)
+        amount = metric(names.ACCRUED_AMOUNT, chosen("plan"), plan=plan.key, currency=code)
+        usage = by("max", who, amount) - fee
+        parts.append(Binary("*", usage, share, on=who) + fee)
+    ahead = parts[0]
+    for part in parts[1:]:
+        ahead = ahead.either(part)
+    return ahead
+
+
+def recurring(plans: list[Plan]) -> Expr | None:
+    """Monthly fees of all open subscriptions: a plan's fee, by month, times its subscriptions."""
+    parts: list[Expr] = []
+    for plan in plans:
+        fee = plan.fee * _PER_MONTH[plan.cadence]
+        if fee:
+            parts.append(call("count", metric(names.SUBSCRIPTION_INFO, chosen("plan"), plan=plan.key)) * float(fee))
+    if not parts:
+        return None
+    # `or vector(0)`: a plan nobody is on would empty the whole sum
+    total = parts[0].either(call("vector", 0))
+    for part in parts[1:]:
+        total = total + part.either(call("vector", 0))
+    return total
+
+
+def _rows(catalogue: Catalogue, code: str) -> list[Row]:
+    unit = currency_unit(code)
+    plans = [plan for _, plan in sorted(catalogue.plans.items()) if plan.currency.code == code]
+    fees = recurring(plans)
+    invoiced = metric(names.INVOICED_AMOUNT, chosen("plan"), currency=code)
+    month = call("increase", invoiced.over(_MONTH))
+    top = Aggregate("topk", by("sum", ("consumer", "plan"), accrued(code)), parameter=Number(20))
+    return [
+        Row(
+            f"{code} now",
+            [
+                number("Accrued in open periods", Query(call("sum", accrued(code))), unit, decimals=2),
+                *(
+                    [
+                        number(
+                            "At the end of the periods",
+                            Query(call("sum", at_period_end(plans, code))),
+                            unit,
+                            decimals=2,
+                            what="Fees, and usage at each period's average pace.",
+                        )
+                    ]
+                    if plans
+                    else []
+                ),
+                number("Invoiced in 30 days", Query(call("sum", month)), unit, decimals=2),
+                *(
+                    [
+                        number(
+                            "Monthly recurring fees",
+                            Query(fees),
+                            unit,
+                            decimals=2,
+                            what="The fees of all open subscriptions, by month.",
+                        )
+                    ]
+                    if fees is not None
+                    else []
+                ),
+            ],
+        ),
+        Row(
+            f"{code} by plan and consumer",
+            [
+                graph("Accrued by plan", [Query(by("sum", ("plan",), accrued(code)), "{{plan}}")], unit, stacked=True),
+                graph(
+                    "Invoiced by plan, 30 days", [Query(by("sum", ("plan",), month), "{{plan}}")], unit, stacked=True
+                ),
+                rows_of("Top consumers", Query(top), unit, ("consumer", "plan"), "Accrued", link=CONSUMER_LINK),
+                graph(
+                    "Invoices issued, 30 days",
+                    [
+                        Query(
+                            by(
+                                "sum",
+                                ("plan",),
+                                call("increase", metric(names.INVOICES_ISSUED, chosen("plan")).over(_MONTH)),
+                            ),
+                            "{{plan}}",
+                        )
+                    ],
+                    "short",
+                    stacked=True,
+                ),
+            ],
+        ),
+    ]
