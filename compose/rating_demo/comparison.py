@@ -81,7 +81,7 @@ def compare(url: str, catalogue: Catalogue, invoices: Sequence[Invoice], history
                 subscription,
                 plan,
                 whole.period,
-                {name: MeteredUsage(of.get(whole.consumer, 0)) for name, of in usage.items()},
+                {(name, whole.period): MeteredUsage(of.get(whole.consumer, 0)) for name, of in usage.items()},
                 whole.catalogue,
             ).total
             for usage in (obvious, careful)

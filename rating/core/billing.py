@@ -23,7 +23,6 @@ class Due:
     """The invoice's key; orders invoices of one instant, so that numbers do not depend on chance."""
     subscription: Subscription
     period: Period
-    active: Period
     plan: Plan
     catalogue: str
 
@@ -48,9 +47,8 @@ def due(subscriptions: Iterable[Subscription], plan_at: PlanAt, issued: Collecti
     for subscription in subscriptions:
         for period, plan, digest in billing_periods(subscription, plan_at, now):
             key = f"{subscription.key}/{period.start.isoformat()}"
-            active = subscription.active(period)
-            if period.end <= now and active is not None and key not in issued:
-                found.append(Due(period.end, key, subscription, period, active, plan, digest))
+            if period.end <= now and key not in issued and subscription.billed(period) is not None:
+                found.append(Due(period.end, key, subscription, period, plan, digest))
     return sorted(found, key=lambda item: (item.end, item.key))
 
 

@@ -21,6 +21,12 @@ class LineKind(StrEnum):
     FEE = "fee"
     USAGE = "usage"
     ADJUSTMENT = "adjustment"
+    """Late usage of an earlier period."""
+    DISCOUNT = "discount"
+    CAP = "cap"
+    MINIMUM = "minimum"
+    CREDIT = "credit"
+    TAX = "tax"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,7 @@ class LineItem:
 
     kind: LineKind
     card: str
-    """The rate card's key; empty for the plan's fee."""
+    """The rate card's key, or the code of a discount, credit or tax; empty for the plan's fee."""
     title: str
     period: Period
     exact: Fraction

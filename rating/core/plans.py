@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from fractions import Fraction
 
 from rating.core.money import Currency, Rounding
 from rating.core.periods import Cadence
 from rating.core.ratecards import RateCard
+from rating.core.settlements import Settlement
+
+
+class Prorate(StrEnum):
+    """The unit in which parts of a period are measured."""
+
+    SECOND = "second"
+    DAY = "day"
+
+
+class Versions(StrEnum):
+    """Whom a new version of a rate card reaches."""
+
+    ALL = "all"
+    """Everybody, from its date on: a period that spans two versions is split."""
+    NEW = "new"
+    """Subscriptions that begin on its date or later; earlier ones keep theirs until they are moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +47,7 @@ class Plan:
     cards: tuple[RateCard, ...] = ()
     upsell: Upsell | None = None
     rounding: Rounding = Rounding.HALF_UP
+    settlement: Settlement = field(default_factory=Settlement)
+    """What is agreed about the charges as a whole."""
+    prorate: Prorate = Prorate.SECOND
+    versions: Versions = Versions.ALL

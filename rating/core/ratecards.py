@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from fractions import Fraction
 
+from rating.core.adjustments import Adjustments, Commitment
 from rating.core.meters import Meter
+from rating.core.prices.bands import Banded
+from rating.core.prices.converted import Conversion
+from rating.core.prices.matrix import Matrix
 from rating.core.prices.price import Price
+from rating.core.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +29,42 @@ class RateCard:
     meter: Meter
     price: Price
     included: Fraction = Fraction(0)
-    """In whole units of the meter."""
+    """In whole units of the meter, or in converted units where there is a conversion."""
+    conversion: Conversion | None = None
+    """From the meter's unit to the one the price is in: "per 1,000 tokens"."""
+    commitment: Commitment | None = None
+    adjustments: Adjustments = field(default_factory=Adjustments)
+    """Discounts, cap and minimum of this card alone."""
+    since: datetime | None = None
+    """From when this version of the card holds, until the next of the same key; None from the beginning."""
+
+    @property
+    def terms(self) -> Terms:
+        """Everything between a metered quantity and the amount owed for it, in one order."""
+        return Terms(
+            price=self.price,
+            conversion=self.conversion,
+            included=self.included,
+            commitment=self.commitment,
+            adjustments=self.adjustments,
+        )
+
+    @property
+    def mixed(self) -> bool:
+        """Does the price depend on what the usage was (a matrix) or when it was (bands), not on how much alone?"""
+        return isinstance(self.price, Matrix | Banded)
+
+    def kind(self, dimensions: Sequence[str], start: datetime) -> tuple[str, ...]:
+        """Which kind of usage a window's row is for a mixed price: its matrix values, or the band it falls into.
+
+        `dimensions` are in the meter's order.
+        """
+        if isinstance(self.price, Matrix):
+            values = dict(zip(self.meter.dimensions, dimensions, strict=True))
+            return tuple(values[dimension] for dimension in self.price.dimensions)
+        if isinstance(self.price, Banded):
+            return (self.price.bands.at(start),)
+        return ()
 
     def with_included(self, included: Fraction) -> RateCard:
         """The same card with another allowance, as a part of a period has."""

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from rating.core.balances import Credit
 from rating.core.periods import Cadence, Period, billing_period, stamp
 from rating.core.plans import Plan
+from rating.core.ratecards import RateCard
 from rating.errors import Finding
 
 CALENDAR = date(2000, 1, 1)
@@ -32,6 +34,12 @@ class Subscription:
     anchor: date = CALENDAR
     """The day billing periods begin on; the default makes calendar months, quarters and years."""
     zone: ZoneInfo = ZoneInfo("UTC")
+    trial_end: datetime | None = None
+    """Until then nothing is billed, neither fee nor usage."""
+    overrides: tuple[RateCard, ...] = ()
+    """This consumer's own cards, in place of the plan's of the same key."""
+    credits: tuple[Credit, ...] = ()
+    """Granted credit, as it was granted; what is left of it follows from the invoices."""
 
     @property
     def payer(self) -> str:
@@ -45,6 +53,17 @@ class Subscription:
     def period(self, cadence: Cadence, instant: datetime) -> Period:
         """The whole billing period around `instant`, whether or not the subscription covers all of it."""
         return billing_period(cadence, self.anchor, self.zone, instant)
+
+    def own(self, card: RateCard) -> RateCard:
+        """The card this consumer pays by where the plan says `card`."""
+        return next((override for override in self.overrides if override.key == card.key), card)
+
+    def billed(self, period: Period) -> Period | None:
+        """The part of `period` that is paid for: what is active after the trial."""
+        active = self.active(period)
+        if active is None or self.trial_end is None or self.trial_end <= active.start:
+            return active
+        return Period(self.trial_end, active.end) if self.trial_end < active.end else None
 
     def active(self, period: Period) -> Period | None:
         """The part of `period` this subscription covers, or None."""

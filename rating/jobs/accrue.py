@@ -1,4 +1,8 @@
-"""Accrue: what every subscription has used and owes in its open period so far, over arrays, a card at a time."""
+"""Accrue: what every subscription has used and owes in its open period so far, over arrays, a card at a time.
+
+Amounts are each card's, with its own discounts, cap and minimum; what is agreed about an invoice as a whole (plan
+discounts, credits, taxes) is settled when it is drafted.
+"""
 
 from __future__ import annotations
 
@@ -7,42 +11,47 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from rating.core.charges import Rated, rate
+from rating.core.charges import Rated, rate, rate_mixed
 from rating.core.column import Column
-from rating.core.drafts import part_of
+from rating.core.drafts import MeteredUsage, by_kind
+from rating.core.parts import Part, parts, share_of
 from rating.core.periods import Period, billing_period
-from rating.core.plans import Plan
+from rating.core.plans import Plan, Versions
 from rating.core.ratecards import RateCard
 from rating.core.subscriptions import Subscription
 from rating.core.windows import Usage
 from rating.jobs.contracts import Contracts
+from rating.jobs.usage import UsageReader
 from rating.ports import Accrual, Book
 
 
 @dataclass(frozen=True, slots=True)
 class AccruedCard:
-    """One rate card over all subscriptions with the same plan, period and part of it: columns of one length."""
+    """One rate card over all subscriptions with the same terms: columns of one length."""
 
     card: RateCard
-    """With its allowance cut to the part of the period."""
+    """With its allowance cut to the part of the period; the last version where several share the period."""
     rated: Rated
+    """Summed over the versions of the card."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccruedPlan:
     plan: Plan
     period: Period
-    active: Period
+    billed: Period
+    share: Fraction
+    """Of the period that is billed."""
     subscriptions: tuple[Subscription, ...]
     cards: tuple[AccruedCard, ...]
 
     @property
     def fee(self) -> Fraction:
         """Exact fee of each of these subscriptions for the whole period, in major units."""
-        return self.plan.fee * self.active.share_of(self.period)
+        return self.plan.fee * self.share
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +68,11 @@ class Accrued:
 class ToDate:
     """What the book and the contracts say at one instant: everything that rating needs."""
 
-    groups: Mapping[Terms, Sequence[Subscription]]
+    groups: Groups
     totals: Mapping[tuple[str, Period], Mapping[str, int]]
     """Per meter and part of the period: quantity by consumer, in the meter's resolution."""
+    mixes: Mapping[tuple[str, Period, str], MeteredUsage]
+    """Per mixed card, part of the period and consumer: usage by kind."""
     through: Mapping[str, datetime]
     unbilled: Mapping[str, Mapping[str, int]]
 
@@ -78,8 +89,18 @@ def accrue(book: Book, contracts: Contracts, *, now: datetime, consumer: str | N
 def usage_to_date(book: Book, contracts: Contracts, now: datetime, consumer: str | None = None) -> ToDate:
     """Gather: open subscriptions by their terms, and the closed usage of each meter they pay for."""
     groups = _groups(contracts, now, consumer)
-    spans = {(card.meter.name, terms.active) for terms in groups for card in terms.plan.cards}
+    spans = {(part.card.meter.name, part.span) for terms, _ in groups for part in terms.parts}
     totals = {(meter, span): _by_consumer(book.totals(meter, span, consumer)) for meter, span in sorted(spans)}
+    windows = UsageReader(book)
+    mixes = {
+        (part.card.key, part.span, member.consumer): windows.of(member.consumer, [part])[
+            part.card.meter.name, part.span
+        ]
+        for terms, members in groups
+        for part in terms.parts
+        if part.card.mixed
+        for member in members
+    }
     month = Period(now.replace(day=1, hour=0, minute=0, second=0, microsecond=0), now)
     known = {subscription.consumer for subscription in contracts.subscriptions}
     through: dict[str, datetime] = {}
@@ -93,7 +114,7 @@ def usage_to_date(book: Book, contracts: Contracts, now: datetime, consumer: str
         whole = consumer is None and bool(same)
         counted = totals[meter.name, same[0]] if whole else _by_consumer(book.totals(meter.name, month))
         unbilled[meter.name] = {name: units for name, units in sorted(counted.items()) if name not in known}
-    return ToDate(groups, totals, through, unbilled)
+    return ToDate(groups, totals, mixes, through, unbilled)
 
 
 def rate_all(to_date: ToDate, now: datetime) -> Accrued:
@@ -102,18 +123,12 @@ def rate_all(to_date: ToDate, now: datetime) -> Accrued:
         AccruedPlan(
             terms.plan,
             terms.period,
-            terms.active,
-            tuple(subscriptions),
-            tuple(
-                _accrue_card(
-                    part_of(card, terms.active.share_of(terms.period)),
-                    subscriptions,
-                    to_date.totals[card.meter.name, terms.active],
-                )
-                for card in terms.plan.cards
-            ),
+            terms.billed,
+            terms.share,
+            tuple(members),
+            _by_card([(part.card, _rate(part, members, to_date)) for part in terms.parts]),
         )
-        for terms, subscriptions in to_date.groups.items()
+        for terms, members in to_date.groups
     )
     return Accrued(now, plans, to_date.through, to_date.unbilled)
 
@@ -149,11 +164,16 @@ class Terms(NamedTuple):
 
     plan: Plan
     period: Period
-    active: Period
+    billed: Period
+    share: Fraction
+    parts: tuple[Part, ...]
 
 
-def _groups(contracts: Contracts, now: datetime, consumer: str | None) -> dict[Terms, list[Subscription]]:
-    groups: dict[tuple[str, str, Period, Period], tuple[Terms, list[Subscription]]] = {}
+Groups = Sequence[tuple[Terms, Sequence[Subscription]]]
+
+
+def _groups(contracts: Contracts, now: datetime, consumer: str | None) -> Groups:
+    groups: dict[tuple[Any, ...], tuple[Terms, list[Subscription]]] = {}
 
     @cache
     def open_period(key: str, anchor: date, zone: ZoneInfo, begun: datetime) -> tuple[Plan, str, Period]:
@@ -169,11 +189,18 @@ def _groups(contracts: Contracts, now: datetime, consumer: str | None) -> dict[T
         plan, digest, period = open_period(
             subscription.plan, subscription.anchor, subscription.zone, subscription.start
         )
-        active = subscription.active(period)
-        if active is not None:
-            key = (plan.key, digest, period, active)
-            groups.setdefault(key, (Terms(plan, period, active), []))[1].append(subscription)
-    return dict(groups[key] for key in sorted(groups))
+        billed = subscription.billed(period)
+        if billed is None:
+            continue
+        # Versions for new subscriptions only, and a consumer's own cards, make terms of their own.
+        begun = subscription.start if plan.versions is Versions.NEW else period.start
+        own = subscription.key if subscription.overrides else ""
+        key = (plan.key, digest, period, billed, subscription.zone.key, begun, own)
+        if key not in groups:
+            share = share_of(plan, subscription, billed, period)
+            groups[key] = (Terms(plan, period, billed, share, parts(subscription, plan, period)), [])
+        groups[key][1].append(subscription)
+    return [groups[key] for key in sorted(groups)]
 
 
 def _by_consumer(usage: Iterable[Usage]) -> dict[str, int]:
@@ -183,6 +210,30 @@ def _by_consumer(usage: Iterable[Usage]) -> dict[str, int]:
     return totals
 
 
-def _accrue_card(card: RateCard, subscriptions: Sequence[Subscription], totals: Mapping[str, int]) -> AccruedCard:
-    units = [totals.get(subscription.consumer, 0) for subscription in subscriptions]
-    return AccruedCard(card, rate(card, Column.of_units(units, 10**card.meter.digits)))
+def _by_card(rated: Iterable[tuple[RateCard, Rated]]) -> tuple[AccruedCard, ...]:
+    cards: dict[str, AccruedCard] = {}
+    for card, columns in rated:
+        before = cards.get(card.key)
+        if before is None:
+            cards[card.key] = AccruedCard(card, columns)
+        else:
+            summed = Rated(
+                before.rated.quantity.plus(columns.quantity),
+                before.rated.overage.plus(columns.overage),
+                before.rated.amount.plus(columns.amount),
+            )
+            cards[card.key] = AccruedCard(card.with_included(before.card.included + card.included), summed)
+    return tuple(cards.values())
+
+
+def _rate(part: Part, members: Sequence[Subscription], to_date: ToDate) -> Rated:
+    card = part.card
+    if not card.mixed:
+        totals = to_date.totals[card.meter.name, part.span]
+        return rate(card, Column.of_units([totals.get(one.consumer, 0) for one in members], 10**card.meter.digits))
+    rated = [
+        rate_mixed(card, by_kind(card, to_date.mixes[card.key, part.span, one.consumer].mix))[0] for one in members
+    ]
+    columns = ((one.quantity.total(), one.overage.total(), one.amount.total()) for one in rated)
+    quantity, overage, amount = (Column.of(list(column)) for column in zip(*columns, strict=True))
+    return Rated(quantity, overage, amount)

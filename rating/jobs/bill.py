@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
 
-from rating.core.billing import Due, due, gap
-from rating.core.drafts import MeteredUsage, draft, metered
-from rating.core.invoices import Draft, Invoice
+from rating.core.billing import Due, due
+from rating.core.drafts import draft
+from rating.core.invoices import Draft, Invoice, LineItem, LineKind
+from rating.core.parts import parts
 from rating.core.periods import Period
-from rating.core.windows import Completeness
+from rating.core.settlements import remaining
 from rating.jobs.contracts import Contracts
-from rating.ports import Book, UsageRow
+from rating.jobs.usage import UsageReader
+from rating.ports import Book
 
 BATCH = 200
 """Invoices issued in one transaction: a crash costs at most this much work and never a number."""
@@ -61,18 +63,29 @@ def bill(
         if (starting is None or starting[0] <= _first_day(item) < starting[1])
         and consumer in (None, item.subscription.consumer)
     ]
-    usage = _UsageReader(book)
+    usage, history = UsageReader(book), _History(book)
     drafts: list[Draft] = []
     postponed: list[Postponed] = []
     issued: list[Invoice] = []
     for start in range(0, len(wanted), BATCH):
         batch: list[Draft] = []
         for item in wanted[start : start + BATCH]:
-            reasons = usage.gaps(item)
+            priced = parts(item.subscription, item.plan, item.period)
+            reasons = usage.gaps(priced)
             if reasons:
                 postponed.append(Postponed(item, reasons))
                 continue
-            batch.append(draft(item.subscription, item.plan, item.period, usage.of(item), item.catalogue))
+            drafted = draft(
+                item.subscription,
+                item.plan,
+                item.period,
+                usage.of(item.subscription.consumer, priced),
+                item.catalogue,
+                credits=remaining(item.subscription.credits, history.lines(item)),
+                redeemed=history.redeemed(item),
+            )
+            history.add(drafted)
+            batch.append(drafted)
         if batch and not dry_run:
             issued.extend(book.issue(batch, at=now))
         drafts.extend(batch)
@@ -80,61 +93,40 @@ def bill(
     return Billed(tuple(issued), tuple(drafts), tuple(postponed))
 
 
-def _first_day(item: Due) -> date:
-    return item.period.start.astimezone(item.subscription.zone).date()
+class _History:
+    """Lines of a subscription's earlier invoices: what credits have paid and which discounts were redeemed.
 
-
-class _UsageReader:
-    """Reads the book once per meter and span, however many subscriptions share them."""
+    Read only for subscriptions whose terms depend on it; most depend on nothing but this period.
+    """
 
     def __init__(self, book: Book) -> None:
         self._book = book
-        self._held = {(entry.held.meter, entry.held.window.start) for entry in book.held()}
-        self._states: dict[tuple[str, Period], Mapping[datetime, Completeness]] = {}
-        self._usage: dict[tuple[str, Period], dict[str, MeteredUsage]] = {}
+        self._lines: dict[str, list[LineItem]] = {}
 
-    def gaps(self, item: Due) -> tuple[str, ...]:
-        found = []
-        for card in item.plan.cards:
-            meter = card.meter
-            held = [start for name, start in self._held if name == meter.name]
-            missing = gap(meter.name, item.active, meter.window, self._closed(meter.name, item.active), held)
-            if missing is not None:
-                found.append(str(missing))
-        return tuple(found)
+    def lines(self, item: Due) -> tuple[LineItem, ...]:
+        subscription, agreed = item.subscription, item.plan.settlement
+        if not subscription.credits and all(discount.redemptions is None for discount in agreed.discounts):
+            return ()
+        if subscription.key not in self._lines:
+            self._lines[subscription.key] = [
+                line
+                for invoice in self._book.invoices(consumer=subscription.consumer)
+                if invoice.draft.subscription == subscription.key
+                for line in invoice.draft.lines
+            ]
+        return tuple(self._lines[subscription.key])
 
-    def of(self, item: Due) -> dict[str, MeteredUsage]:
-        return {
-            card.meter.name: self._metered(card.meter.name, item.active).get(
-                item.subscription.consumer, self._nothing(card.meter.name, item.active)
-            )
-            for card in item.plan.cards
-        }
+    def redeemed(self, item: Due) -> tuple[str, ...]:
+        return tuple(line.card for line in self.lines(item) if line.kind is LineKind.DISCOUNT)
 
-    def _closed(self, meter: str, span: Period) -> Mapping[datetime, Completeness]:
-        if (meter, span) not in self._states:
-            self._states[meter, span] = self._book.closed(meter, span)
-        return self._states[meter, span]
+    def add(self, drafted: Draft) -> None:
+        """A draft of this run is history for the next period of the same subscription."""
+        if drafted.subscription in self._lines:
+            self._lines[drafted.subscription] += drafted.lines
 
-    def _metered(self, meter: str, span: Period) -> dict[str, MeteredUsage]:
-        if (meter, span) not in self._usage:
-            windows, degraded = self._counts(meter, span)
-            rows: dict[str, list[UsageRow]] = {}
-            for row in self._book.usage(span, meter):
-                rows.setdefault(row.usage.consumer, []).append(row)
-            self._usage[meter, span] = {
-                consumer: metered(((row.window, row.completeness, row.usage) for row in own), windows, degraded)
-                for consumer, own in rows.items()
-            }
-        return self._usage[meter, span]
 
-    def _nothing(self, meter: str, span: Period) -> MeteredUsage:
-        """Zero usage is a measurement too: it stands on the same windows."""
-        return metered((), *self._counts(meter, span))
-
-    def _counts(self, meter: str, span: Period) -> tuple[int, int]:
-        closed = self._closed(meter, span)
-        return len(closed), sum(state is Completeness.DEGRADED for state in closed.values())
+def _first_day(item: Due) -> date:
+    return item.period.start.astimezone(item.subscription.zone).date()
 
 
 def by_period(invoices: Sequence[Invoice]) -> list[tuple[Period, list[Invoice]]]:

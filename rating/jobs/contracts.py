@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rating.specs.compile import compile_catalogue
-
 from rating.core.catalogue import Catalogue
 from rating.core.periods import EPOCH, stamp
 from rating.core.plans import Plan
 from rating.core.subscriptions import Subscription
 from rating.errors import Finding, NoPlanInForce, Severity
 from rating.ports import Book, KeptCatalogue
+from rating.specs.compile import compile_catalogue
 
 
 @dataclass(frozen=True, slots=True)

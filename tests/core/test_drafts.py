@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from rating.core.drafts import MeteredUsage, draft
 from rating.core.money import Rounding, round_amount
+from rating.core.periods import Period
 from tests.stories import ACME, OCTOBER, PRO
 
 
-def used(quantity: int) -> dict[str, MeteredUsage]:
-    return {"api_calls": MeteredUsage(quantity, windows=31)}
+def used(quantity: int, span: Period = OCTOBER) -> dict[tuple[str, Period], MeteredUsage]:
+    return {("api_calls", span): MeteredUsage(quantity, windows=31)}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_the_fee_is_its_own_line_and_the_total_is_the_sum_of_rounded_lines() -> 
 def test_a_part_of_a_period_has_that_part_of_fee_and_allowance() -> None:
     """Joined on 17 October at noon: 14.5 of 31 days."""
     joined = replace(ACME, start=datetime(2026, 10, 17, 12, tzinfo=UTC))
-    fee, calls = draft(joined, PRO, OCTOBER, used(147), "c").lines
+    fee, calls = draft(joined, PRO, OCTOBER, used(147, Period(joined.start, OCTOBER.end)), "c").lines
     assert fee.exact == Fraction(49) * Fraction(29, 62)
     assert (fee.title, str(fee.amount)) == ("Pro fee, 29/62 of the period", "22.92 USD")
     assert calls.included == 47, "100 * 29/62 = 46.77, in whole requests"
@@ -66,7 +67,7 @@ def test_half_even_is_a_choice_of_the_plan() -> None:
 
 def test_a_subscription_outside_the_period_has_no_invoice() -> None:
     later = replace(ACME, start=OCTOBER.end)
-    with pytest.raises(ValueError, match="not active"):
+    with pytest.raises(ValueError, match="not billed"):
         draft(later, PRO, OCTOBER, {}, "c")
 
 

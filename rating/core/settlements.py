@@ -1,0 +1,131 @@
+"""Settlements: what is agreed about a plan's charges as a whole, as lines of their own on the invoice.
+
+    charges -> discounts, as listed -> maximum -> minimum -> credits -> taxes
+
+Each step sees what stands on the paper so far, rounded, so that anybody can follow it with the invoice alone. Decides
+the order; the arithmetic is `adjustments`, `balances` and `taxes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+
+from rating.core.adjustments import Discount, DiscountKind
+from rating.core.balances import Credit, burn_down
+from rating.core.column import Column
+from rating.core.invoices import LineItem, LineKind
+from rating.core.money import Currency, Rounding, decimal_text, round_amount
+from rating.core.periods import Period
+from rating.core.taxes import taxed
+
+
+@dataclass(frozen=True, slots=True)
+class Tax:
+    """One declared rate. Rates add up; none is taxed by another."""
+
+    title: str
+    percent: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What is agreed about the whole."""
+
+    discounts: tuple[Discount, ...] = ()
+    maximum: Fraction | None = None
+    """The most a whole billing period costs, fee included, before taxes."""
+    minimum: Fraction | None = None
+    """The least a whole billing period costs; what is missing is a line of its own."""
+    taxes: tuple[Tax, ...] = ()
+    tax_inclusive: bool = False
+    """Prices contain the taxes already: they are shown, not added."""
+
+
+def settle(
+    charges: Sequence[LineItem],
+    agreed: Settlement,
+    *,
+    period: Period,
+    share: Fraction,
+    currency: Currency,
+    rounding: Rounding,
+    credits: Sequence[Credit] = (),
+    redeemed: Sequence[str] = (),
+) -> tuple[LineItem, ...]:
+    """The lines after the charges.
+
+    `share` is how much of the billing period is billed: cap and minimum are promised for a whole one. A discount holds
+    when its dates contain the period's first day and it has redemptions left; `redeemed` are the codes of the discount
+    lines on this subscription's earlier invoices. `credits` are what is left of the customer's.
+    """
+    paper = _Paper(sum((line.amount.exact for line in charges), Fraction(0)), period, currency, rounding)
+    first_day = period.start.date()
+    for discount in agreed.discounts:
+        if discount.holds(first_day, redeemed.count(discount.code)):
+            off = discount.taken_off(Column.of([paper.owed])).total()
+            # Rounding up must not take more than there is.
+            paper.add(LineKind.DISCOUNT, discount.code, _discount_title(discount), -min(off, max(paper.owed, off * 0)))
+    if agreed.maximum is not None and paper.owed > agreed.maximum * share:
+        cap = agreed.maximum * share
+        paper.add(LineKind.CAP, "", f"Capped at {decimal_text(cap, 6)}", cap - paper.owed)
+    if agreed.minimum is not None and paper.owed < agreed.minimum * share:
+        least = agreed.minimum * share
+        paper.add(LineKind.MINIMUM, "", f"Up to the minimum of {decimal_text(least, 6)}", least - paper.owed)
+    _pay(paper, credits, period.end)
+    _tax(paper, agreed)
+    return tuple(paper.lines)
+
+
+class _Paper:
+    """The running total as it is printed, and the lines added to it."""
+
+    def __init__(self, owed: Fraction, period: Period, currency: Currency, rounding: Rounding) -> None:
+        self.owed = owed
+        self.lines: list[LineItem] = []
+        self._period, self._currency, self._rounding = period, currency, rounding
+
+    def add(self, kind: LineKind, key: str, title: str, exact: Fraction) -> None:
+        amount = round_amount(exact, self._currency, self._rounding)
+        self.lines.append(LineItem(kind, key, title, self._period, exact, amount))
+        self.owed += amount.exact
+
+
+def _discount_title(discount: Discount) -> str:
+    off = (
+        f"{decimal_text(discount.value)} %"
+        if discount.kind is DiscountKind.PERCENTAGE
+        else decimal_text(discount.value)
+    )
+    return f"Discount of {off}" + (f" ({discount.code})" if discount.code else "")
+
+
+def _pay(paper: _Paper, credits: Sequence[Credit], at: datetime) -> None:
+    burned = burn_down(paper.owed, credits, at)
+    for credit, drawn in zip(credits, burned.drawn, strict=True):
+        if drawn:
+            paper.add(LineKind.CREDIT, credit.key, f"Paid from credit {credit.key}".rstrip(), -drawn)
+
+
+def _tax(paper: _Paper, agreed: Settlement) -> None:
+    percents = [tax.percent for tax in agreed.taxes]
+    by_rate = taxed(paper.owed, percents, 0, agreed.tax_inclusive).by_rate
+    for tax, exact in zip(agreed.taxes, by_rate, strict=True):
+        shown = f"{tax.title} {decimal_text(tax.percent)} %"
+        if agreed.tax_inclusive:
+            paper.add(LineKind.TAX, tax.title, f"{shown}, contained: {decimal_text(exact, 4)}", Fraction(0))
+        else:
+            paper.add(LineKind.TAX, tax.title, shown, exact)
+
+
+def remaining(credits: Sequence[Credit], lines: Iterable[LineItem]) -> tuple[Credit, ...]:
+    """What is left of granted credits after the credit lines of the invoices issued so far."""
+    left = {credit.key: credit.amount for credit in credits}
+    for line in lines:
+        if line.kind is LineKind.CREDIT and line.card in left:
+            left[line.card] += line.amount.exact
+    return tuple(
+        Credit(left[credit.key], credit.key, credit.priority, credit.expires, credit.granted) for credit in credits
+    )
