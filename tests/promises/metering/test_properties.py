@@ -15,12 +15,14 @@ from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from hypothesis.strategies import SearchStrategy
 
 from rating.adapters.memory_book import MemoryBook
 from rating.adapters.memory_source import MemorySource
 from rating.core.counters import Counts, Readings, decide
 from rating.core.meters import Lifetime, Matcher, Meter
 from rating.core.periods import EPOCH, Period
+from rating.core.vocabulary import PROCESS_START
 from rating.core.windows import Closing, Completeness, Held
 from rating.errors import EdgeRefused, EdgeUnavailable, SamplesMissing
 from rating.jobs.collect import collect
@@ -46,42 +48,49 @@ METER = Meter(
 
 minutes = some.integers(0, 179).map(lambda number: number * MINUTE)
 seconds = some.integers(5, 3600).map(lambda number: number * SECOND)
-replicas = some.sampled_from(
-    [(Replica(),), (Replica("a"), Replica("b")), (Replica("a", 1.7 * SECOND), Replica("b", -0.4 * SECOND))]
-)
+REPLICAS = [(Replica(),), (Replica("a"), Replica("b")), (Replica("a", 17 * SECOND), Replica("b", -4.3 * SECOND))]
 outages = some.builds(Outage, minutes, seconds, some.sampled_from([None, "a", "b"]))
 unreachable = some.builds(Unreachable, minutes, seconds, some.sampled_from([0, 1]))
-restarts = some.builds(
-    lambda shortest, more, renamed, hidden: Restarts(shortest, shortest + more, 2.5 * SECOND, renamed, hidden),
-    some.integers(90, 3600).map(lambda number: number * SECOND),
-    seconds,
-    some.booleans(),
-    some.booleans(),
-)
-worlds = some.builds(
-    lambda seed, rate, replicas, faults, restarts, zero, carried, late: World(
-        seed=seed,
-        start=START,
-        end=START + SPAN,
-        consumers={"acme": Traffic(rate), "birch": Traffic(rate / 7, Shape.BURSTY, begins=late)},
-        endpoints={"/search": 1.0},
-        statuses={"200": 0.9, "500": 0.1},
-        interval=60 * SECOND,
-        replicas=replicas,
-        faults=tuple(faults),
+
+
+def restarts(hidden: SearchStrategy[bool], renamed: SearchStrategy[bool]) -> SearchStrategy[Restarts]:
+    return some.builds(
+        lambda shortest, more, hidden, renamed: Restarts(shortest, shortest + more, 2.5 * SECOND, renamed, hidden),
+        some.integers(90, 2400).map(lambda number: number * SECOND),
+        seconds,
+        hidden,
+        renamed,
+    )
+
+
+def made_of(
+    restarts: SearchStrategy[Restarts | None], replicas: Sequence[tuple[Replica, ...]] = REPLICAS
+) -> SearchStrategy[World]:
+    return some.builds(
+        lambda seed, rate, late, **rest: World(
+            seed=seed,
+            start=START,
+            end=START + SPAN,
+            consumers={"acme": Traffic(rate), "birch": Traffic(rate / 7, Shape.BURSTY, begins=late)},
+            endpoints={"/search": 1.0},
+            statuses={"200": 0.9, "500": 0.1},
+            interval=60 * SECOND,
+            **rest,
+        ),
+        seed=some.integers(0, 10_000),
+        rate=some.sampled_from([700, 40, 3]),
+        late=minutes,
+        replicas=some.sampled_from(replicas),
+        faults=some.lists(outages | unreachable, max_size=3).map(tuple),
         restarts=restarts,
-        zero_initialised=zero,
-        carried=carried,
-    ),
-    seed=some.integers(0, 10_000),
-    rate=some.sampled_from([3, 40, 700]),
-    replicas=replicas,
-    faults=some.lists(outages | unreachable, max_size=3),
-    restarts=some.none() | restarts,
-    zero=some.booleans(),
-    carried=some.sampled_from([0, 0, 12_345]),
-    late=minutes,
-)
+        zero_initialised=some.booleans(),
+        carried=some.sampled_from([0, 0, 12_345]),
+    )
+
+
+worlds = made_of(some.none() | restarts(some.booleans(), some.booleans()))
+restless = made_of(restarts(some.just(False), some.just(False)))
+"""Processes restart behind one address, and every reset is a fall in value unless nobody saw enough of it."""
 
 
 def source(series: Iterable[Series]) -> MemorySource:
@@ -134,7 +143,7 @@ def test_the_order_in_which_series_arrive_means_nothing(world: World, rng: rando
 
 @settings(max_examples=60, deadline=None)
 @given(
-    world=worlds,
+    world=made_of(restarts(some.just(False), some.just(False)), [(Replica("a"),)]),
     known_starts=some.booleans(),
     shift=some.integers(-2000, 2000),
     gaps=some.lists(some.tuples(some.integers(0, 200), some.integers(1, 60)), max_size=4),
@@ -144,13 +153,17 @@ def test_a_replica_with_any_gaps_never_raises_the_total(
 ) -> None:
     """A second Prometheus that saw a part of what the first one saw, by another clock, adds nothing and hides nothing;
     also where no process start tells the epochs apart and only falls in value do."""
-    one = replace(world, replicas=(Replica("a"),), created_samples=False)
-    if one.restarts is not None and not known_starts:
-        one = replace(one, restarts=replace(one.restarts, hidden=False))
-    series = [part for part in one.series() if known_starts or part.metric != "process_start_time_seconds"]
+    series = [one for one in world.series() if known_starts or one.metric != PROCESS_START]
     alone = billed(source(series), METER, [WHOLE])
     pair = billed(source([*series, *_echo(series, shift, gaps)]), METER, [WHOLE])
     assert pair == alone
+
+
+@settings(max_examples=60, deadline=None)
+@given(restless)
+def test_without_process_starts_less_is_proven_and_nothing_is_billed_twice(world: World) -> None:
+    ours = billed(source(one for one in world.series() if one.metric != PROCESS_START), METER, [WHOLE])
+    assert all(amount <= world.usage()[who] for who, amount in ours.items())
 
 
 def _echo(series: Iterable[Series], shift: int, gaps: Sequence[tuple[int, int]]) -> list[Series]:
@@ -180,22 +193,24 @@ class Flaky:
 
     def __init__(self, source: CounterSource, rng: random.Random, trouble: float) -> None:
         self.source, self.rng, self.trouble = source, rng, trouble
+        self.doubted: set[Period] = set()
+        """Windows it answered for with samples gone, a warning, or counts that do not add up."""
 
     def read(self, meter: Meter, window: Period) -> Readings:
         readings = self.source.read(meter, window)
         if self.rng.random() >= self.trouble:
             return readings
-        match self.rng.randrange(5):
-            case 0:
-                raise EdgeUnavailable("no answer")
-            case 1:
-                raise EdgeRefused("a web page")
-            case 2:
-                raise SamplesMissing("gone")
-            case 3:
-                return replace(readings, warnings=("one store did not answer",))
-            case _:
-                return replace(readings, counts=Counts(all=3, clean=1, rebuilt=1))
+        trouble = self.rng.randrange(5)
+        if trouble == 0:
+            raise EdgeUnavailable("no answer")
+        if trouble == 1:
+            raise EdgeRefused("a web page")
+        self.doubted.add(window)
+        if trouble == 2:
+            raise SamplesMissing("gone")
+        if trouble == 3:
+            return replace(readings, warnings=("one store did not answer",))
+        return replace(readings, counts=Counts(all=3, clean=1, rebuilt=1))
 
 
 @settings(max_examples=25, deadline=None)
@@ -223,13 +238,15 @@ def test_every_window_is_complete_degraded_held_or_still_due(
 ) -> None:
     meter = replace(METER, coverage=coverage)
     book, now = MemoryBook(), WHOLE.end + meter.settling
-    run = collect(book, Flaky(source(world.series()), rng, 0.3), [meter], since=START, now=now)
+    flaky = Flaky(source(world.series()), rng, 0.3)
+    run = collect(book, flaky, [meter], since=START, now=now)
     closed = [head.window for head in book.closings(meter.name, WHOLE)]
     held = [entry.held.window for entry in book.held()]
     seen = closed + held
     every = list(WHOLE.windows(meter.window))
     assert sorted(seen) == every[: len(seen)], "oldest first, none skipped, none twice"
     assert len(every) - len(seen) == run.waiting
+    assert flaky.doubted <= set(held)
     assert bool(run.stopped) == (run.waiting > 0)
     for head in book.closings(meter.name, WHOLE):
         whole = head.evidence.scrapes_seen == head.evidence.scrapes_expected
