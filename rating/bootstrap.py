@@ -14,7 +14,7 @@ from rating.adapters.store import migrate as migrate_store
 from rating.adapters.store import open_book as open_store
 from rating.core.catalogue import Catalogue
 from rating.errors import Finding, SpecError
-from rating.ports import Book, CounterSource, StoredBook
+from rating.ports import Boards, Book, CounterSource, StoredBook
 from rating.settings import Settings
 from rating.specs.compile import compile_catalogue
 
@@ -84,3 +84,18 @@ def open_source(settings: Settings) -> CounterSource:
         client_key=settings.prometheus_client_key,
         dialect=settings.prometheus_dialect,
     )
+
+
+def open_boards(settings: Settings) -> Boards:
+    """Where boards are shown.
+
+    Raises:
+        SpecError: no Grafana is named.
+        EdgeUnavailable: the extra `grafana` is not installed.
+    """
+    from rating.adapters.grafana import GrafanaBoards  # the extra `grafana` may be missing
+
+    if not settings.grafana_url:
+        finding = Finding("--url", "no Grafana is named", "give --url or set RATING_GRAFANA_URL")
+        raise SpecError((finding,))
+    return GrafanaBoards(settings.grafana_url, settings.grafana_token)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from rating.core.checks import ClosingRecord, Record
 from rating.core.counters import Readings
@@ -194,6 +194,34 @@ class Book(Protocol):
 
         The claim dies with the process that holds it.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class ShownBoard:
+    """A board as it stands where people look at it."""
+
+    document: Mapping[str, Any]
+    folder: str
+    """The uid of its folder; empty for none."""
+    version: int
+
+
+class Boards(Protocol):
+    """Where boards are shown. Nothing but the board and the folder named is ever touched.
+
+    Raises (every method):
+        EdgeUnavailable: unreachable or failing; a retry may succeed.
+        EdgeRefused: it says no (token, rights, or not the server we think it is).
+        EdgeDisagrees: somebody else changed the board since it was read.
+    """
+
+    def shown(self, uid: str) -> ShownBoard | None: ...
+
+    def keep_folder(self, uid: str, title: str) -> None:
+        """Make the folder when there is none with this uid; an existing one keeps its title."""
+
+    def show(self, document: Mapping[str, Any], folder: str, *, replaces: int | None) -> None:
+        """Show the board in the folder. `replaces` is the version it takes the place of, None when it is new."""
 
 
 class StoredBook(Book, Protocol):

@@ -39,6 +39,8 @@ class Settings:
     listen: str = _setting("127.0.0.1:9465", "address and port of /metrics and /healthz in `rating run`")
     tick_seconds: float = _setting(15.0, "how often `rating run` asks what is due")
     seller: str = _setting("", "name printed on invoices")
+    grafana_url: str = _setting("", "where `rating dashboards push` puts the boards", True)
+    grafana_token: str = _setting("", "a Grafana service account token", True)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **flags: object) -> Settings:
