@@ -52,7 +52,7 @@ def increases(url: str, meter: Meter, period: Period, *, careful: bool) -> dict[
         query = f"max without({', '.join(meter.replica_labels)}) ({query})"
     query = f"sum by ({meter.consumer}) ({query})"
     first = period.start.timestamp() + 3600
-    asked = {"query": query, "start": first, "end": period.end.timestamp(), "step": 3600}
+    asked: dict[str, str | float] = {"query": query, "start": first, "end": period.end.timestamp(), "step": 3600}
     answer = requests.get(f"{url}/api/v1/query_range", params=asked, timeout=120)
     answer.raise_for_status()
     return {

@@ -32,50 +32,45 @@ class PartMissing(RatingError):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Where one program may be found, and what brings it."""
+class Source:
+    """What brings some programs."""
 
-    name: str
     package: str
     """Debian's and Ubuntu's package."""
     brew: str
+    unit: str = ""
+    """The system service the package enables; it is disabled again when we were the ones to install it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One program: what it may be called, and what brings it."""
+
+    name: str
+    source: Source
     aliases: tuple[str, ...] = ()
-    """Other file names of the same program."""
-    units: tuple[str, ...] = ()
-    """System services the package enables; they are disabled again when we were the ones to install it."""
 
     @property
     def names(self) -> tuple[str, ...]:
         return (self.name, *self.aliases)
 
 
-_PROMETHEUS = {"package": "prometheus", "brew": "prometheus", "units": ("prometheus.service",)}
-_ALERTMANAGER = {
-    "package": "prometheus-alertmanager",
-    "brew": "alertmanager",
-    "units": ("prometheus-alertmanager.service",),
-}
-_POSTGRESQL = {"package": "postgresql", "brew": "postgresql", "units": ("postgresql.service",)}
+_PROMETHEUS = Source("prometheus", "prometheus", "prometheus.service")
+_ALERTMANAGER = Source("prometheus-alertmanager", "alertmanager", "prometheus-alertmanager.service")
+_POSTGRESQL = Source("postgresql", "postgresql", "postgresql.service")
 
 PARTS = {
     part.name: part
     for part in (
-        Part("prometheus", **_PROMETHEUS),
-        Part("promtool", **_PROMETHEUS),
-        Part("alertmanager", aliases=("prometheus-alertmanager",), **_ALERTMANAGER),
-        Part("amtool", **_ALERTMANAGER),
-        Part("postgres", **_POSTGRESQL),
-        Part("initdb", **_POSTGRESQL),
-        Part("pg_ctl", **_POSTGRESQL),
-        Part("createdb", **_POSTGRESQL),
-        Part(
-            "victoria_metrics",
-            "victoria-metrics",
-            "victoriametrics",
-            aliases=("victoria-metrics", "victoria-metrics-prod"),
-            units=("victoria-metrics.service",),
-        ),
-        Part("chromium", "chromium", "chromium", aliases=("chromium-browser", "google-chrome")),
+        Part("prometheus", _PROMETHEUS),
+        Part("promtool", _PROMETHEUS),
+        Part("alertmanager", _ALERTMANAGER, ("prometheus-alertmanager",)),
+        Part("amtool", _ALERTMANAGER),
+        Part("postgres", _POSTGRESQL),
+        Part("initdb", _POSTGRESQL),
+        Part("pg_ctl", _POSTGRESQL),
+        Part("createdb", _POSTGRESQL),
+        Part("chromium", Source("chromium", "chromium"), ("chromium-browser", "google-chrome")),
     )
 }
 
@@ -136,11 +131,11 @@ def _major(folder: Path) -> int:
 
 def _advice(part: Part) -> str:
     if shutil.which("apt-get"):
-        how = f"apt-get install {part.package} (as root), or make demo as root or with passwordless sudo"
+        how = f"apt-get install {part.source.package} (as root), or make demo as root or with passwordless sudo"
     elif shutil.which("brew"):
-        how = f"brew install {part.brew}"
+        how = f"brew install {part.source.brew}"
     else:
-        how = f"install {part.package}, or unpack its release archive into {TOOLS}"
+        how = f"install {part.source.package}, or unpack its release archive into {TOOLS}"
     return f"{how}; PART_{part.name.upper()} may name the program; or run everything in containers, see compose/"
 
 
@@ -192,8 +187,10 @@ def _install(missing: Sequence[Part], say: Callable[[str], None]) -> None:
             if not shutil.which("sudo") or subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode:
                 return
             prefix = ["sudo", "-n"]
-        packages = " ".join(dict.fromkeys(part.package for part in missing))
-        units = " ".join(dict.fromkeys(unit for part in missing for unit in part.units if not _running(unit)))
+        packages = " ".join(dict.fromkeys(part.source.package for part in missing))
+        units = " ".join(
+            dict.fromkeys(part.source.unit for part in missing if part.source.unit and not _running(part.source.unit))
+        )
         say(f"installing {packages} with apt-get, without starting any service (once, about half a minute)")
         done = subprocess.run(
             [*prefix, "env", f"PACKAGES={packages}", f"UNITS={units}", "bash", "-c", _SCRIPT],
@@ -208,7 +205,7 @@ def _install(missing: Sequence[Part], say: Callable[[str], None]) -> None:
 
 
 def _running(unit: str) -> bool:
-    if not Path("/run/systemd/system").exists():
+    if not unit or not Path("/run/systemd/system").exists():
         return False
     return subprocess.run(["systemctl", "is-active", "--quiet", unit], capture_output=True).returncode == 0
 

@@ -108,13 +108,14 @@ class History:
     @cached_property
     def worlds(self) -> dict[str, tuple[World, ...]]:
         """By meter: last month's world, and this month's when it is old enough to have one."""
-        found = {}
+        found: dict[str, tuple[World, ...]] = {}
         for number, (meter, measured) in enumerate(MEASURED.items()):
             seed = self.seed + 10 * number
             found[meter] = (_world(measured, self.last_month, seed, measured.monthly, _BUSY_MONTH),)
             if self.this_month.length >= _SHORTEST:
                 part = self.this_month.length / self.last_month.length
-                expected = {name: total * part for name, total in measured.monthly.items()} | measured.by_now
+                expected = {name: total * part for name, total in measured.monthly.items()}
+                expected.update(measured.by_now)
                 found[meter] += (_world(measured, self.this_month, seed + 1, expected, _QUIET_MONTH),)
         return found
 

@@ -65,6 +65,7 @@ def run(*, once: bool, install: bool, folder: Path | None = None, screen: Screen
     finally:
         signal.signal(signal.SIGTERM, before)
     screen.say(f"Everything started has ended. Logs and book stay in {_short(stage.folder)} until the next time.")
+    return told
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -156,9 +157,8 @@ def _invoices(stage: Stage, history: History) -> tuple[Invoice, ...]:
 
 
 def _compare(screen: Screen, stage: Stage, rows: list[Compared]) -> None:
-    table = Table(
-        title="Last month, by the samples and by hourly sum by (consumer_id) (increase(...[1h]))", title_justify="left"
-    )
+    title = "Last month as billed, and as an hourly sum by (consumer_id) (increase(...[1h])) has it"
+    table = Table(title=title, title_justify="left")
     table.add_column("consumer")
     table.add_column("meter")
     for column in ("truly counted", "billed", "increase()", "error", "dedup.", "invoice", "increase()", "dedup."):
@@ -179,9 +179,11 @@ def _compare(screen: Screen, stage: Stage, rows: list[Compared]) -> None:
         before = row.consumer
     screen.console.print(table)
     screen.say(
-        "increase() sees two replicas as two customers' worth of calls; asked of one replica at a time (1 replica)"
+        "increase() bills the second replica's week twice. With the replicas deduplicated (dedup.) it still guesses"
     )
-    screen.say("it still guesses at the edges of every window and loses what restarts and gaps hide.")
+    screen.say(
+        "at the edges of every window and around restarts and gaps: too much here, too little there, and unsaid."
+    )
     wrong = [row for row in rows if row.billed != row.proven]
     if wrong:
         row = wrong[0]

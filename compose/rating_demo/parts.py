@@ -231,11 +231,13 @@ class PostgreSQL(_Server):
 
     def _accepts(self) -> bool:
         ready = self._createdb.with_name("pg_isready")
-        asked = [ready, "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        asked: list[str | Path] = [ready, "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(asked, capture_output=True).returncode == 0
 
     def _run(self, *command: str | Path) -> None:
-        as_somebody = {} if self._user is None else {"user": self._user, "group": self._group, "extra_groups": []}
+        as_somebody: dict[str, object] = {}
+        if self._user is not None:
+            as_somebody = {"user": self._user, "group": self._group, "extra_groups": []}
         done = subprocess.run(
             [os.fspath(word) for word in command],
             cwd=self.folder,
