@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 from itertools import pairwise
+from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from rating.core.column import Column
 from rating.core.periods import Period
 from rating.core.prices.price import Portion, Price
+from rating.errors import PricingError
 
 _MIDNIGHT = time(0)
 _SECOND = timedelta(seconds=1)
@@ -57,9 +59,11 @@ class Band:
 class Bands:
     """The first band that holds names the instant; `otherwise` is everything else."""
 
+    OTHERWISE: ClassVar[str] = "otherwise"
+
     bands: tuple[Band, ...]
     zone: ZoneInfo
-    otherwise: str = "otherwise"
+    otherwise: str = OTHERWISE
 
     def at(self, instant: datetime) -> str:
         wall = instant.astimezone(self.zone)
@@ -137,8 +141,11 @@ class Banded:
         return amounts
 
     def amounts(self, quantities: Column) -> Column:
-        """Usage whose time is unknown: the price of everything else."""
-        return self.prices[self.bands.otherwise].amounts(quantities)
+        """Refuses: a quantity does not say when it was used."""
+        raise PricingError(_WHEN)
 
     def portions(self, quantity: Fraction) -> tuple[Portion, ...]:
-        return self.prices[self.bands.otherwise].portions(quantity)
+        raise PricingError(_WHEN)
+
+
+_WHEN = "this price depends on the time of use and the quantity does not say it; rate each band's usage with amounts_of"

@@ -92,17 +92,14 @@ class Matrix:
         return amounts
 
     def amounts(self, quantities: Column) -> Column:
-        """Usage without dimension values: the default cell's."""
-        return self._default().amounts(quantities)
+        """Refuses: a quantity does not say what it was. The default is for values no cell names, not for none."""
+        raise self._blind()
 
     def portions(self, quantity: Fraction) -> tuple[Portion, ...]:
-        return self._default().portions(quantity)
+        raise self._blind()
 
-    def _default(self) -> Price:
-        fallback = self.default or next((cell.price for cell in self.cells if not cell.match), None)
-        if fallback is None:
-            raise PricingError(
-                f"this price looks at {', '.join(self.dimensions)}, the usage does not say them and no default cell is "
-                "declared; rate it by dimension, or declare a default"
-            )
-        return fallback
+    def _blind(self) -> PricingError:
+        return PricingError(
+            f"this price looks at {', '.join(self.dimensions)} and the quantity does not say them; "
+            "rate it by dimension with amounts_of"
+        )
