@@ -1,19 +1,22 @@
-"""Simulate: the book's history rated again under other prices, beside what it comes to now. Changes nothing."""
+"""Simulate: the book's history rated again under other prices, beside what it comes to now. Changes nothing.
+
+Credits are left out on both sides: they pay what is owed, they do not price it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from rating.core.billing import PlanAt, billing_periods
-from rating.core.drafts import MeteredUsage, draft
-from rating.core.meters import Meter
+from rating.core.drafts import draft
 from rating.core.money import Currency, Money, total
+from rating.core.parts import parts
 from rating.core.periods import Period, stamp
 from rating.core.plans import Plan
 from rating.core.subscriptions import Subscription
 from rating.errors import Finding, Severity
+from rating.jobs.usage import UsageReader
 from rating.ports import Book
 
 
@@ -115,39 +118,31 @@ def simulate(
     Raises:
         NoPlanInForce, NoTierCovers: one of the contracts does not say what the usage costs.
     """
-    usage = _Usage(book)
+    usage = UsageReader(book)
     findings: dict[Finding, None] = {}
     rerated: list[Rerated] = []
     chosen = [one for one in subscriptions if consumer in (None, one.consumer)]
     for number, subscription in enumerate(chosen, 1):
         key = (moves or {}).get(subscription.plan, subscription.plan)
         for period, plan, digest in billing_periods(subscription, before, span.end):
-            active = subscription.active(period)
-            if period.start < span.start or active is None:
+            billed = subscription.billed(period)
+            if period.start < span.start or billed is None:
                 continue
             problem = _incomparable(plan, after.get(key), key)
             if problem is not None:
                 findings[problem] = None
                 continue
-            other = usage.as_measured(after[key], plan)
-            for card in other.cards:
-                if not usage.through(card.meter.name):
-                    what = f'meter "{card.meter.name}" was never measured, so it counts nothing'
+            other = _as_measured(after[key], plan)
+            for name in _meters(other) - _meters(plan):
+                if book.closed_through(name) is None:
+                    what = f'meter "{name}" was never measured, so it counts nothing'
                     findings[_note(f'plan "{key}"', what, "collect it first")] = None
-            measured = usage.of((plan, other), subscription.consumer, active)
-            rerated.append(
-                Rerated(
-                    subscription,
-                    period,
-                    key,
-                    draft(subscription, plan, period, measured, digest).total,
-                    draft(subscription, other, period, measured, "").total,
-                    all(
-                        (through := usage.through(card.meter.name)) is not None and through >= active.end
-                        for card in plan.cards
-                    ),
-                )
-            )
+            priced = parts(subscription, plan, period), parts(subscription, other, period)
+            totals = [
+                draft(subscription, rated, period, usage.of(subscription.consumer, own), digest).total
+                for rated, own in zip((plan, other), priced, strict=True)
+            ]
+            rerated.append(Rerated(subscription, period, key, totals[0], totals[1], not usage.gaps(priced[0])))
         progress(number, len(chosen))
     unfinished = [one for one in rerated if not one.whole]
     if unfinished:
@@ -171,33 +166,12 @@ def _note(where: str, what: str, hint: str) -> Finding:
     return Finding(where, what, hint, Severity.WARNING)
 
 
-class _Usage:
-    """Reads the book once per meter and span, however many subscriptions share them."""
+def _meters(plan: Plan) -> set[str]:
+    return {card.meter.name for card in plan.cards}
 
-    def __init__(self, book: Book) -> None:
-        self._book = book
-        self._totals: dict[tuple[str, Period], dict[str, int]] = {}
-        self._through: dict[str, datetime | None] = {}
 
-    def through(self, meter: str) -> datetime | None:
-        if meter not in self._through:
-            self._through[meter] = self._book.closed_through(meter)
-        return self._through[meter]
-
-    def of(self, plans: Iterable[Plan], consumer: str, active: Period) -> dict[str, MeteredUsage]:
-        meters = {card.meter.name for plan in plans for card in plan.cards}
-        return {meter: MeteredUsage(self._of(meter, active).get(consumer, 0)) for meter in meters}
-
-    def _of(self, meter: str, span: Period) -> dict[str, int]:
-        if (meter, span) not in self._totals:
-            summed: dict[str, int] = {}
-            for row in self._book.totals(meter, span):
-                summed[row.consumer] = summed.get(row.consumer, 0) + row.quantity
-            self._totals[meter, span] = summed
-        return self._totals[meter, span]
-
-    def as_measured(self, plan: Plan, measured: Plan) -> Plan:
-        """The plan with its meters as the book's windows were measured: their resolution is what quantities mean."""
-        meters: dict[str, Meter] = {card.meter.name: card.meter for card in measured.cards}
-        cards = tuple(replace(card, meter=meters.get(card.meter.name, card.meter)) for card in plan.cards)
-        return replace(plan, cards=cards)
+def _as_measured(plan: Plan, measured: Plan) -> Plan:
+    """The plan with its meters as the book's windows were measured: their resolution is what quantities mean."""
+    meters = {card.meter.name: card.meter for card in measured.cards}
+    cards = tuple(replace(card, meter=meters.get(card.meter.name, card.meter)) for card in plan.cards)
+    return replace(plan, cards=cards)

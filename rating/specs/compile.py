@@ -18,10 +18,11 @@ from rating.core.money import Currency
 from rating.core.plans import Plan
 from rating.core.subscriptions import Subscription
 from rating.errors import Finding, Severity, SpecError
+from rating.specs.charges import charges_of
 from rating.specs.fields import key
 from rating.specs.findings import Findings, Place
 from rating.specs.meters import meter_of
-from rating.specs.plans import charges_of, check_upsells, plan_of
+from rating.specs.plans import check_upsells, plan_of
 from rating.specs.render import canonical_text
 from rating.specs.schema import CatalogueSpec, HeadSpec, MeterSpec, PlanSpec, SubscriptionSpec
 from rating.specs.source import read
@@ -124,10 +125,11 @@ def _together(parts: _Parts, findings: Findings) -> Catalogue | None:
     plans: dict[str, Plan | None] = {}
     for name, (raw, place) in parts.plans.items():
         plans[name] = None
-        charges = charges_of(raw, place, findings, meters)
+        written = raw.get("charges") if isinstance(raw, dict) else None
+        charges = charges_of(written, place.at("charges"), findings, meters)
         plan_spec, right = _plan_spec(raw, place, findings)
         if plan_spec is not None:
-            plan = plan_of(name, plan_spec, charges, place, findings, meters, currency)
+            plan = plan_of(name, plan_spec, charges, place, findings, meters, currency, zone)
             if right and None not in charges:
                 plan_specs[name] = plan_spec.model_copy(update={"charges": charges})
                 plans[name] = plan
@@ -137,7 +139,7 @@ def _together(parts: _Parts, findings: Findings) -> Catalogue | None:
         spec = findings.checked(SubscriptionSpec, raw, place)
         if spec is None:
             continue
-        subscription = subscription_of(spec, place, findings, plans, zone)
+        subscription = subscription_of(spec, place, findings, plans, meters, zone)
         if subscription is not None:
             entries.append((subscription, spec, place))
     check_together([(subscription, place) for subscription, _, place in entries], findings, plans)

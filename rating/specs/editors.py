@@ -47,7 +47,7 @@ def _polished(schema: dict[str, Any], name: str, models: dict[str, type[BaseMode
     result = {key: _plain(value) for key, value in schema.items() if key not in ("title", "$defs", "properties")}
     model = models.get(name)
     if "properties" in schema:
-        written = model.model_construct().model_dump() if model is not None else {}
+        written = model.model_construct().model_dump(by_alias=True) if model is not None else {}
         result["properties"] = {}
         for key, field in schema["properties"].items():
             polished = _plain(field)

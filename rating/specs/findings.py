@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from rating.errors import Finding, Severity
 from rating.specs.sentences import sentence
@@ -95,10 +96,18 @@ def _known(model: Any, steps: Path) -> list[str]:
     for step in steps:
         if isinstance(step, int):
             continue
-        if not (isinstance(model, type) and issubclass(model, BaseModel)) or step not in model.model_fields:
+        fields = _written(model)
+        if step not in fields:
             return []
-        model = _model_in(model.model_fields[step].annotation)
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+        model = _model_in(fields[step].annotation)
+    return list(_written(model))
+
+
+def _written(model: Any) -> dict[str, FieldInfo]:
+    """The fields of a model by the keys authors write."""
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return {}
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _model_in(annotation: Any) -> Any:
@@ -114,6 +123,10 @@ _ENTRY = {
     "stairstep": "band",
     "at": "share",
     "charges": "charge",
+    "overrides": "override",
+    "discounts": "discount",
+    "credits": "credit",
+    "taxes": "tax",
 }
 
 

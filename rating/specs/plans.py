@@ -1,36 +1,20 @@
-"""A plan as written becomes a Plan, or findings about its charges and its upsell."""
+"""A plan as written becomes a Plan, or findings about its charges together, its terms and its upsell."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from rating.core.meters import Meter
 from rating.core.money import Currency, decimal_text
 from rating.core.plans import Plan, Upsell
 from rating.core.ratecards import RateCard
-from rating.core.tiers import Beyond
-from rating.specs.fields import share_text
+from rating.specs.agreements import settlement_of
+from rating.specs.charges import Meters, card_of, instant_of
+from rating.specs.fields import moment_text, share_text
 from rating.specs.findings import Findings, Place
 from rating.specs.nearest import or_one_of
-from rating.specs.prices import price_of
 from rating.specs.schema import ChargeSpec, PlanSpec, UpsellSpec
-
-Meters = Mapping[str, Meter | None]
-"""Every meter defined, None where its own definition is wrong."""
-
-
-def charges_of(raw: Any, place: Place, findings: Findings, meters: Meters) -> list[ChargeSpec | None]:
-    """Each charge by itself, None where it is wrong; the meters they name are looked up either way."""
-    entries = raw.get("charges") if isinstance(raw, dict) else None
-    charges = []
-    for i, entry in enumerate(entries if isinstance(entries, list) else ()):
-        here = place.at("charges", i)
-        meter = entry.get("meter") if isinstance(entry, dict) else None
-        if isinstance(meter, str) and meter not in meters:
-            findings.add(here.at("meter"), f'no meter is called "{meter}"', or_one_of(meter, meters))
-        charges.append(findings.checked(ChargeSpec, entry, here))
-    return charges
 
 
 def plan_of(
@@ -41,12 +25,18 @@ def plan_of(
     findings: Findings,
     meters: Meters,
     currency: str | None,
+    zone: ZoneInfo,
 ) -> Plan | None:
     """The plan, or None after at least one finding or where it needs a meter that is wrong itself."""
     before = findings.count
     money = Currency(spec.currency or currency or "XXX")
-    _fee(spec, money, place, findings)
-    cards = _cards(charges, place, findings, meters)
+    _amounts(spec, money, place, findings)
+    _together(charges, place.at("charges"), findings, zone)
+    cards = [
+        card
+        for i, charge in enumerate(charges)
+        if charge is not None and (card := card_of(charge, place.at("charges", i), findings, meters, zone)) is not None
+    ]
     if spec.upsell is not None:
         _thresholds(spec.upsell, place.at("upsell"), findings)
         if not any(charge is None or charge.included for charge in charges):
@@ -63,13 +53,16 @@ def plan_of(
         currency=money,
         cadence=spec.period,
         fee=spec.fee,
-        cards=tuple(cards),
+        cards=_by_version(cards),
         upsell=Upsell(spec.upsell.to, tuple(spec.upsell.at)) if spec.upsell else None,
         rounding=spec.rounding,
+        settlement=settlement_of(spec.discounts, spec.maximum, spec.minimum, spec.taxes, spec.tax_inclusive),
+        prorate=spec.prorate,
+        versions=spec.versions,
     )
 
 
-def _fee(spec: PlanSpec, money: Currency, place: Place, findings: Findings) -> None:
+def _amounts(spec: PlanSpec, money: Currency, place: Place, findings: Findings) -> None:
     if spec.fee < 0:
         findings.add(place.at("fee"), f"{decimal_text(spec.fee)} is negative", "a fee is zero or more")
     elif (spec.fee * 10**money.exponent).denominator != 1:
@@ -78,55 +71,65 @@ def _fee(spec: PlanSpec, money: Currency, place: Place, findings: Findings) -> N
             f"{decimal_text(spec.fee)} {money} has more than the {money.exponent} decimals of its currency",
             "it is rounded on every invoice",
         )
+    if spec.maximum is not None and spec.minimum is not None and spec.maximum < spec.minimum:
+        findings.add(
+            place.at("maximum"),
+            f"{decimal_text(spec.maximum)} is less than the minimum {decimal_text(spec.minimum)}",
+            "a minimum applies after the cap, so nothing else would ever be owed",
+        )
+    codes = [discount.code for discount in spec.discounts]
+    for i, code in enumerate(codes):
+        if code is not None and code in codes[:i]:
+            findings.add(place.at("discounts", i, "code"), f'the code "{code}" is given twice', "keep one of them")
 
 
-def _cards(charges: Sequence[ChargeSpec | None], place: Place, findings: Findings, meters: Meters) -> list[RateCard]:
-    cards: list[RateCard] = []
-    keys: dict[str, int] = {}
+def _together(charges: Sequence[ChargeSpec | None], place: Place, findings: Findings, zone: ZoneInfo) -> None:
+    """Charges of one key are versions of one card: one meter, rising dates. Anything else would bill usage twice."""
+    latest: dict[str, int] = {}
     for i, charge in enumerate(charges):
         if charge is None:
             continue
-        here, key = place.at("charges", i), charge.key or charge.meter
-        if key in keys:
-            findings.add(
-                here.at("key" if charge.key else "meter"),
-                f'charge {i + 1} has the key "{key}" of charge {keys[key] + 1}, so this usage would be billed twice',
-                'remove one, or give it a "key" of its own if both are meant',
-            )
-        keys.setdefault(key, i)
-        _last_tier(charge, here, findings)
-        meter = meters.get(charge.meter)
-        if meter is None:
+        key = charge.key or charge.meter
+        if key not in latest:
+            latest[key] = i
             continue
-        if (charge.included * 10**meter.digits).denominator != 1:
+        other = charges[latest[key]]
+        assert other is not None
+        before = None if other.since is None else instant_of(other.since, zone)
+        if charge.since is None:
             findings.add(
-                here.at("included"),
-                f"{decimal_text(charge.included)} is finer than the meter's {meter.digits} decimals of a {meter.unit}",
-                'round it, or give the meter a finer "resolution"',
+                place.at(i, "key" if charge.key else "meter"),
+                f'charge {i + 1} has the key "{key}" of charge {latest[key] + 1}, so this usage would be billed twice',
+                'remove one, give it "from" if it is the next version, or a "key" of its own if both are meant',
             )
-        price = price_of(charge)
-        cards.append(RateCard(key, charge.name or charge.meter, meter, price, charge.included))
-    return cards
+        elif charge.meter != other.meter:
+            findings.add(
+                place.at(i, "meter"),
+                f'version {moment_text(charge.since)} of "{key}" prices "{charge.meter}", not "{other.meter}"',
+                'give it a "key" of its own',
+            )
+        elif before is not None and instant_of(charge.since, zone) <= before:
+            assert other.since is not None
+            findings.add(
+                place.at(i, "from"),
+                f'this version of "{key}" is from {moment_text(charge.since)} '
+                f"but charge {latest[key] + 1} is from {moment_text(other.since)}",
+                "list versions by rising from",
+            )
+        else:
+            latest[key] = i
 
 
-def _last_tier(charge: ChargeSpec, place: Place, findings: Findings) -> None:
-    """A quantity beyond the last tier would stop the bill, so an author who closes that tier says it on purpose."""
-    for kind in ("graduated", "volume", "stairstep"):
-        tiers = getattr(charge, kind)
-        if tiers and tiers[-1].up_to is not None and "beyond" not in charge.model_fields_set:
-            findings.add(
-                place.at(kind, len(tiers) - 1, "up_to"),
-                f"tier {len(tiers)} ends at {decimal_text(tiers[-1].up_to)} and nothing says what more usage costs",
-                f'leave its up_to out, or add "beyond": {", ".join(Beyond)}',
-            )
+def _by_version(cards: Sequence[RateCard]) -> tuple[RateCard, ...]:
+    """Versions of one card beside each other, in the order of their first."""
+    order = list(dict.fromkeys(card.key for card in cards))
+    return tuple(sorted(cards, key=lambda card: order.index(card.key)))
 
 
 def _thresholds(upsell: UpsellSpec, place: Place, findings: Findings) -> None:
     for i, threshold in enumerate(upsell.at):
         if threshold <= 0:
-            findings.add(
-                place.at("at", i), f"{share_text(threshold)} is reached before any usage", "write more than 0%"
-            )
+            findings.add(place.at("at", i), f"{share_text(threshold)} is reached before any use", "write more than 0%")
         elif i and threshold <= upsell.at[i - 1]:
             findings.add(
                 place.at("at", i),

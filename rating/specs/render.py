@@ -17,7 +17,7 @@ from rating.specs.source import plain
 
 def canonical_text(spec: CatalogueSpec) -> str:
     """YAML, readable by people and by `compile_catalogue`."""
-    written = spec.model_dump(exclude_defaults=True)
+    written = spec.model_dump(exclude_defaults=True, by_alias=True)
     for meter in written.get("meters", {}).values():
         if "where" in meter:
             meter["where"] = dict(sorted(meter["where"].items()))
@@ -39,8 +39,10 @@ class _Dumper(yaml.SafeDumper):
         return True
 
     def text(self, text: str) -> yaml.ScalarNode:
-        # Quoted wherever our reader, which is not quite YAML 1.1, would take it for something else (1e3).
-        return self.represent_scalar("tag:yaml.org,2002:str", text, None if isinstance(plain(text), str) else "'")
+        # Quoted wherever our reader, which is not quite YAML 1.1, would take it for something else (1e3); escaped where
+        # YAML would fold a line.
+        style = None if isinstance(plain(text), str) else "'"
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style if text.isprintable() else '"')
 
 
 _Dumper.add_representer(str, _Dumper.text)

@@ -14,6 +14,8 @@ from pydantic import Field
 from rating.core.meters import BirthPolicy, Lifetime
 from rating.core.money import Rounding
 from rating.core.periods import Cadence
+from rating.core.plans import Prorate, Versions
+from rating.specs.agreements import CommitmentSpec, ConversionSpec, CreditSpec, DiscountSpec, Owed, TaxSpec
 from rating.specs.fields import (
     Amount,
     Anchor,
@@ -104,7 +106,27 @@ class UsageSpec(Spec):
     )
 
 
-class ChargeSpec(PriceSpec, UsageSpec):
+class TermsSpec(Spec):
+    """What is agreed about one charge beside its price."""
+
+    since: Moment | None = Field(
+        default=None,
+        alias="from",
+        description="From this day on: the next version of the charge with the same key. A period that spans both is "
+        "split there.",
+    )
+    conversion: ConversionSpec | None = Field(
+        default=None, description="The price and what is included are in another unit than the meter counts."
+    )
+    commitment: CommitmentSpec | None = Field(default=None, description="Money or units promised for a whole period.")
+    discounts: list[DiscountSpec] = Field(
+        default_factory=list, description="Off this charge, in this order, each on what the one before left."
+    )
+    maximum: Owed | None = Field(default=None, description="The most this charge comes to in a whole period.")
+    minimum: Owed | None = Field(default=None, description="The least this charge comes to in a whole period.")
+
+
+class ChargeSpec(TermsSpec, PriceSpec, UsageSpec):
     """How one meter is priced inside a plan."""
 
 
@@ -125,6 +147,20 @@ class PlanSpec(Spec):
     rounding: Annotated[Rounding, *words(Rounding)] = Field(
         default=Rounding.HALF_UP, description="How a line item's exact amount becomes whole cents."
     )
+    prorate: Annotated[Prorate, *words(Prorate)] = Field(
+        default=Prorate.SECOND, description="Parts of a period are measured by the second or by whole local days."
+    )
+    versions: Annotated[Versions, *words(Versions)] = Field(
+        default=Versions.ALL,
+        description="Whom a version of a charge (from) reaches: all subscriptions, or only new ones that begin later.",
+    )
+    discounts: list[DiscountSpec] = Field(
+        default_factory=list, description="Off the whole invoice, in this order, each on what the one before left."
+    )
+    maximum: Owed | None = Field(default=None, description="The most a whole period costs, fee included, before taxes.")
+    minimum: Owed | None = Field(default=None, description="The least a whole period costs, before taxes.")
+    taxes: list[TaxSpec] = Field(default_factory=list, description="Rates on what is left to pay.")
+    tax_inclusive: bool = Field(default=False, description="Prices contain the taxes: they are shown, not added.")
     charges: list[ChargeSpec] = Field(default_factory=list, description="What usage costs, one entry per meter.")
     upsell: UpsellSpec | None = Field(default=None, description="What to offer a consumer who outgrows this plan.")
 
@@ -143,6 +179,11 @@ class SubscriptionSpec(Spec):
         "Calendar periods when absent.",
     )
     timezone: Zone | None = Field(default=None, description="Where days begin; the catalogue's time zone when absent.")
+    trial_end: Moment | None = Field(default=None, description="The first day that is billed; before it all is free.")
+    overrides: list[ChargeSpec] = Field(
+        default_factory=list, description="This consumer's own charges, in place of the plan's of the same key."
+    )
+    credits: list[CreditSpec] = Field(default_factory=list, description="Granted credit, which pays first.")
 
 
 class CatalogueSpec(Spec):

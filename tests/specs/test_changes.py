@@ -45,7 +45,7 @@ def test_a_price_a_tier_a_default_and_a_subscription() -> None:
         ('{status: "2.."}', '{status: "[23].."}, window: 30m'),
         (
             "start: 2026-10-01}",
-            "start: 2026-10-01, end: 2027-01-01}\n  - {consumer: zed, plan: large, start: 2026-11-01}",
+            "start: 2026-10-01, end: 2027-01-01}\n  - {consumer: z, plan: large, start: 2026-11-01}",
         ),
     ) == [
         ("meter calls, where, status", "2..", "[23].."),

@@ -1,0 +1,187 @@
+"""What may be agreed about an amount, as written: discounts, caps, minimums, commitments, conversions, taxes, credits.
+
+Turns each into its core value. The order in which they apply is the core's (`terms`, `settlements`), not the author's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from fractions import Fraction
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from rating.core.adjustments import Adjustments, Commitment, Discount, DiscountKind
+from rating.core.balances import Credit
+from rating.core.money import Rounding, decimal_text
+from rating.core.prices.converted import Conversion
+from rating.core.settlements import Settlement, Tax
+from rating.specs.fields import Amount, Key, Moment, Quantity, Share, Spec, Text, moment_text, share_text
+from rating.specs.words import words
+
+
+def _not_negative(amount: Fraction) -> Fraction:
+    if amount < 0:
+        raise ValueError(f"{decimal_text(amount)} is negative; write zero or more")
+    return amount
+
+
+def _positive(quantity: Fraction) -> Fraction:
+    if quantity <= 0:
+        raise ValueError(f"{decimal_text(quantity)} leaves nothing to price; write more than 0")
+    return quantity
+
+
+def _at_most_all(share: Fraction) -> Fraction:
+    if share > 1:
+        raise ValueError(f"{share_text(share)} is more than there is; write up to 100%")
+    return share
+
+
+Owed = Annotated[Amount, AfterValidator(_not_negative)]
+PositiveQuantity = Annotated[Quantity, AfterValidator(_positive)]
+
+
+def _day(moment: date | datetime) -> date:
+    if isinstance(moment, datetime):
+        raise ValueError(f"{moment_text(moment)} is an instant; a discount begins and ends with days, write 2026-10-01")
+    return moment
+
+
+class DiscountSpec(Spec):
+    """So many percent, or so much money, off what is left after the discounts before it."""
+
+    percent: Annotated[Share, AfterValidator(_at_most_all)] | None = Field(default=None, description="Such as 15%.")
+    amount: Owed | None = Field(default=None, description='Money, such as "5.00"; never more than there is to pay.')
+    code: Key | None = Field(default=None, description="The coupon's name; it stands on the invoice.")
+    start: Annotated[Moment, AfterValidator(_day)] | None = Field(
+        default=None, description="Billing periods that begin on this day or later."
+    )
+    end: Annotated[Moment, AfterValidator(_day)] | None = Field(
+        default=None, description="The first day it no longer holds."
+    )
+    redemptions: int | None = Field(
+        default=None, ge=1, description="On how many invoices of one subscription it may stand; it needs a code."
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.percent is None) == (self.amount is None):
+            raise ValueError("a discount takes a percentage or an amount; write exactly one of percent and amount")
+        if self.redemptions is not None and self.code is None:
+            raise ValueError("redemptions are counted by the discount's code; add a code")
+        if isinstance(self.start, date) and isinstance(self.end, date) and self.end <= self.start:
+            raise ValueError(f"the discount ends {self.end}, not after its start {self.start}; choose a later day")
+        return self
+
+
+class CommitmentSpec(Spec):
+    """Money or units promised for a whole period."""
+
+    amount: Owed | None = Field(default=None, description="Money promised.")
+    quantity: PositiveQuantity | None = Field(default=None, description="Units promised.")
+    overage_factor: PositiveQuantity = Field(
+        default=Fraction(1), description='What exceeds the promise costs so many times its price: "1.5".'
+    )
+    true_up: bool = Field(default=False, description="Is the unused rest of the promise owed as well?")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.amount is None) == (self.quantity is None):
+            raise ValueError("a commitment is money or units; write exactly one of amount and quantity")
+        return self
+
+
+class ConversionSpec(Spec):
+    """The price, the tiers and what is included are in another unit than the meter counts."""
+
+    per: PositiveQuantity | None = Field(default=None, description="One priced unit is so many counted ones: 1_000.")
+    times: PositiveQuantity | None = Field(default=None, description="One counted unit is so many priced ones.")
+    round: Annotated[Rounding, *words(Rounding)] | None = Field(
+        default=None, description="Round the converted quantity; exact when absent."
+    )
+    decimals: int = Field(default=0, ge=0, le=12, description="To so many decimals, where it is rounded.")
+
+    @model_validator(mode="after")
+    def _one_factor(self) -> Self:
+        if (self.per is None) == (self.times is None):
+            raise ValueError("a conversion divides or multiplies; write exactly one of per and times")
+        return self
+
+
+class TaxSpec(Spec):
+    """One declared rate. Rates add up; none is taxed by another."""
+
+    name: Text = Field(description="As it stands on the invoice: VAT.")
+    percent: Annotated[Share, AfterValidator(_at_most_all)] = Field(description="Such as 19%.")
+
+
+class CreditSpec(Spec):
+    """Credit granted to this subscription, which pays before any money is asked for."""
+
+    key: Key = Field(description="Names it on invoices; it must not change.")
+    amount: Owed = Field(description="As it was granted; what is left follows from the invoices.")
+    priority: int = Field(default=0, description="Lower pays first; then what expires first, then what is oldest.")
+    granted: Moment | None = Field(default=None, description="When it was granted.")
+    expires: Moment | None = Field(default=None, description="The first day it is worth nothing.")
+
+
+Instant = Callable[[date | datetime], datetime]
+"""A written moment as an instant: midnight of the catalogue's time zone where only a day is written."""
+
+
+def discounts_of(specs: Sequence[DiscountSpec]) -> tuple[Discount, ...]:
+    return tuple(
+        Discount(
+            kind=DiscountKind.FIXED if spec.percent is None else DiscountKind.PERCENTAGE,
+            value=(spec.amount or Fraction(0)) if spec.percent is None else spec.percent * 100,
+            starts=spec.start,
+            ends=spec.end,
+            code=spec.code or "",
+            redemptions=spec.redemptions,
+        )
+        for spec in specs
+    )
+
+
+def adjustments_of(
+    discounts: Sequence[DiscountSpec], maximum: Fraction | None, minimum: Fraction | None
+) -> Adjustments:
+    return Adjustments(discounts_of(discounts), maximum, minimum)
+
+
+def commitment_of(spec: CommitmentSpec | None) -> Commitment | None:
+    return None if spec is None else Commitment(spec.amount, spec.quantity, spec.overage_factor, spec.true_up)
+
+
+def conversion_of(spec: ConversionSpec | None) -> Conversion | None:
+    if spec is None:
+        return None
+    factor = 1 / spec.per if spec.per is not None else spec.times
+    assert factor is not None
+    return Conversion(factor, spec.round, spec.decimals)
+
+
+def settlement_of(
+    discounts: Sequence[DiscountSpec],
+    maximum: Fraction | None,
+    minimum: Fraction | None,
+    taxes: Sequence[TaxSpec],
+    tax_inclusive: bool,
+) -> Settlement:
+    declared = tuple(Tax(tax.name, tax.percent * 100) for tax in taxes)
+    return Settlement(discounts_of(discounts), maximum, minimum, declared, tax_inclusive)
+
+
+def credits_of(specs: Sequence[CreditSpec], instant: Instant) -> tuple[Credit, ...]:
+    return tuple(
+        Credit(
+            amount=spec.amount,
+            key=spec.key,
+            priority=spec.priority,
+            expires=None if spec.expires is None else instant(spec.expires),
+            granted=None if spec.granted is None else instant(spec.granted),
+        )
+        for spec in specs
+    )
