@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable
 from rating.ports import ShownBoard
@@ -31,10 +31,13 @@ class GrafanaBoards:
             from grafana_client.api import GrafanaApi
         except ImportError as error:
             raise EdgeUnavailable("grafana-client is not installed; pip install 'rating-engine[grafana]'") from error
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise EdgeRefused(f"{safe_url(url)!r} is not an address; write https://grafana.example")
         self._where = safe_url(url)
-        self._api = GrafanaApi.from_url(url, credential=token or None, timeout=timeout)
+        # The client glues its paths to ours: a path in front must end in a slash.
+        whole = urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/"))
+        self._api = GrafanaApi.from_url(whole, credential=token or None, timeout=timeout)
 
     def shown(self, uid: str) -> ShownBoard | None:
         with self._asking(f"board {uid}"):

@@ -1,0 +1,93 @@
+"""A stand-in of Grafana's HTTP API for boards and folders, on loopback. Only that: no Grafana takes part in the tests.
+
+It keeps what Grafana's reference says of these four calls: versions count up, a stale version is 412, an unknown uid
+404, a wrong token 401, and boards come back with an id and a version of its own and defaults it added.
+"""
+
+from __future__ import annotations
+
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, Self
+
+TOKEN = "glsa_right"
+
+
+class Grafana:
+    def __init__(self) -> None:
+        self.boards: dict[str, dict[str, Any]] = {}
+        self.folders: dict[str, str] = {}
+        self.writes: list[tuple[str, str]] = []
+        self.failing = 0
+        """Answers with this status instead, when not 0."""
+        grafana = self
+
+        class Door(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.answer(*grafana.read(self.path, self.headers.get("Authorization", "")))
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+                self.answer(*grafana.write(self.path, body, self.headers.get("Authorization", "")))
+
+            def answer(self, status: int, body: dict[str, Any]) -> None:
+                text = json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, format: str, *args: object) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/grafana"
+
+    def read(self, path: str, authorization: str) -> tuple[int, dict[str, Any]]:
+        if refused := self._refused(authorization):
+            return refused
+        kind, _, uid = path.removeprefix("/grafana/api/").rpartition("/")
+        if kind == "folders" and uid in self.folders:
+            return 200, {"uid": uid, "title": self.folders[uid]}
+        if kind == "dashboards/uid" and uid in self.boards:
+            kept = self.boards[uid]
+            return 200, {"dashboard": kept["dashboard"], "meta": {"folderUid": kept["folderUid"]}}
+        return 404, {"message": "not found"}
+
+    def write(self, path: str, body: dict[str, Any], authorization: str) -> tuple[int, dict[str, Any]]:
+        if refused := self._refused(authorization):
+            return refused
+        if path == "/grafana/api/folders":
+            self.folders[body["uid"]] = body["title"]
+            self.writes.append(("folder", body["uid"]))
+            return 200, body
+        assert path == "/grafana/api/dashboards/db", path
+        board, folder = body["dashboard"], body["folderUid"]
+        if folder not in self.folders:
+            return 400, {"message": "folder not found"}
+        standing = self.boards.get(board["uid"])
+        version = standing["dashboard"]["version"] if standing else 0
+        if standing and board.get("version") != version and not body.get("overwrite"):
+            return 412, {"message": "The dashboard has been changed by someone else", "status": "version-mismatch"}
+        self.keep(board, folder, version + 1)
+        self.writes.append(("board", board["uid"]))
+        return 200, {"uid": board["uid"], "version": version + 1, "status": "success"}
+
+    def keep(self, board: dict[str, Any], folder: str, version: int = 1) -> None:
+        added = {"id": len(self.boards) + 100, "version": version, "weekStart": "", "preload": False}
+        self.boards[board["uid"]] = {"dashboard": {**board, **added}, "folderUid": folder}
+
+    def _refused(self, authorization: str) -> tuple[int, dict[str, Any]] | None:
+        if self.failing:
+            return self.failing, {"message": "out of order"}
+        return None if authorization == f"Bearer {TOKEN}" else (401, {"message": "Unauthorized"})
+
+    def __enter__(self) -> Self:
+        Thread(target=self._server.serve_forever, daemon=True, name="grafana").start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
