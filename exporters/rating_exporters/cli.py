@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 from .lint import lint
+from .logs_command import add_options, serve
 from .records import DamagedStore, decoded
 from .slots import SUFFIX, SlotReader
 
@@ -26,10 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
     linter.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS")
     state = commands.add_parser("state", help="check a directory of durable counters and show its totals")
     state.add_argument("directory", type=Path, metavar="DIRECTORY")
+    add_options(commands.add_parser("logs", help="count an access log and serve the totals on a /metrics page"))
     chosen = parser.parse_args(arguments)
     if chosen.command == "lint":
         return _lint(chosen.url, chosen.timeout)
-    return _state(chosen.directory)
+    if chosen.command == "state":
+        return _state(chosen.directory)
+    return serve(chosen)
 
 
 def _lint(url: str, timeout: float) -> int:

@@ -5,7 +5,6 @@ Decides locking, growth and the order of writes. Leaves the bytes to `records` a
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import mmap
 import os
@@ -33,6 +32,8 @@ class Slot:
     @classmethod
     def claim(cls, path: Path, now_ms: int) -> Slot | None:
         """The slot if nobody holds it; None if somebody does. Raises DamagedStore when its content fails the checks."""
+        import fcntl  # here, for the rest of the package runs where there is no such lock too
+
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,7 +66,7 @@ class Slot:
     def _map(self, size: int) -> None:
         size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         # Reserved, not sparse: on a full disk this raises OSError here; a store into a hole would kill the process.
-        os.posix_fallocate(self.descriptor, 0, size)
+        _reserve(self.descriptor, size)
         # Older mappings stay valid beside the new one: both are views of the same pages.
         self._bytes = memoryview(mmap.mmap(self.descriptor, size))
         self.words = self._bytes.cast("Q")
@@ -84,12 +85,23 @@ class Slot:
 
     def close(self) -> None:
         """Give the lock back. The file stays: its totals go on with the next process that claims it."""
+        import fcntl
+
         fcntl.flock(self.descriptor, fcntl.LOCK_UN)  # closing is not enough: the mappings hold copies of the descriptor
         os.close(self.descriptor)
 
     def abandon(self) -> None:
         """Let go in a forked child, whose parent goes on writing: unlocking here would unlock the parent."""
         os.close(self.descriptor)
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+        return
+    have = os.fstat(descriptor).st_size  # macOS: write the zeros
+    while have < size:
+        have += os.pwrite(descriptor, bytes(min(size - have, FIRST_SIZE)), have)
 
 
 class SlotReader:

@@ -19,6 +19,9 @@ TOKENS: Final = "llm_tokens_total"
 INFERENCES: Final = "llm_inferences_total"
 UNMETERED: Final = "llm_unmetered_responses_total"
 
+LOG_LINES: Final = "rating_exporters_log_lines_total"
+LOG_TRUNCATIONS: Final = "rating_exporters_log_truncations_total"
+
 CONSUMER: Final = "consumer_id"
 ENDPOINT: Final = "endpoint"
 METHOD: Final = "method"

@@ -1,0 +1,81 @@
+"""`rating-exporters logs`: a process that counts one access log and serves its metrics page until it is stopped."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sqlite3
+import sys
+import threading
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+
+from .exposition import metrics_wsgi_app
+from .guard import DEFAULT_BOUNDS, Guard
+from .loglines import COMBINED, json_lines, nginx, routes
+from .logs import AccessLog
+from .logstate import LogState
+from .vocabulary import CONSUMER
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("--log", type=Path, required=True, metavar="FILE", help="FILE.1, FILE-DATE.gz ... belong to it")
+    parser.add_argument("--state", type=Path, required=True, metavar="FILE", help="SQLite file of positions and totals")
+    parser.add_argument("--format", default="combined", help='"combined", "json", or an nginx log_format')
+    parser.add_argument("--consumer", default="remote_user", metavar="NAME", help="variable that names the consumer")
+    parser.add_argument("--route", action="append", default=[], metavar="/TEMPLATE", help="e.g. /things/{id}; repeat")
+    parser.add_argument("--copytruncate", action="store_true", help="rotation copies and truncates instead of renaming")
+    parser.add_argument("--max-consumers", type=int, default=DEFAULT_BOUNDS[CONSUMER], metavar="N")
+    parser.add_argument("--interval", type=float, default=1.0, metavar="SECONDS")
+    parser.add_argument("--listen", default="127.0.0.1:9119", metavar="HOST:PORT")
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        return
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Count and serve until SIGTERM or SIGINT. 2 when it cannot start."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    try:
+        if options.format == "json":
+            line = json_lines(options.consumer)
+        else:
+            line = nginx(COMBINED if options.format == "combined" else options.format, options.consumer)
+        guard = Guard({**DEFAULT_BOUNDS, CONSUMER: options.max_consumers}, registry=registry)
+        log = AccessLog(
+            options.log, LogState(options.state), line, routes(options.route),
+            registry=registry, guard=guard, copytruncate=options.copytruncate,
+        )  # fmt: skip
+        host, _, port = options.listen.rpartition(":")
+        server = make_server(host, int(port), metrics_wsgi_app(registry), _Server, _Silent)
+    except (OSError, ValueError, sqlite3.Error) as error:
+        print(f"rating-exporters: {error}", file=sys.stderr)
+        return 2
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(f"counting {options.log}, serving http://{host}:{server.server_port}/metrics", flush=True)
+    while not stop.is_set():
+        try:
+            log.poll()
+        except (OSError, sqlite3.Error) as error:  # a full disk: nothing was committed, so nothing is lost by waiting
+            print(f"rating-exporters: {error}; tried again in {options.interval} s", file=sys.stderr, flush=True)
+        stop.wait(options.interval)
+    log.poll()
+    server.shutdown()
+    log.state.close()
+    return 0

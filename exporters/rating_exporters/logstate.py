@@ -1,0 +1,126 @@
+"""How far each log file has been read, and what was counted up to there: one SQLite file, one transaction for both.
+
+A crash at any moment leaves both as they were before the batch or both after it. Leaves reading to `logfiles`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import TypeAlias
+
+Series: TypeAlias = tuple[str, tuple[str, ...]]  # metric (without _total) and label values
+Totals: TypeAlias = dict[Series, tuple[int, float]]  # total and created timestamp (s)
+
+HEAD = 4_096  # bytes of a stream's beginning kept to know it again
+ANCHOR = 256  # bytes before the position kept to know that the position is still in the same text
+KEPT = 100  # streams remembered: a file's compressed copy may come many rotations after its last line
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS totals (metric TEXT, labels TEXT, total INTEGER NOT NULL, created REAL NOT NULL,
+    PRIMARY KEY (metric, labels)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS streams (id INTEGER PRIMARY KEY AUTOINCREMENT, device INTEGER, inode INTEGER,
+    head BLOB NOT NULL, anchor BLOB NOT NULL, position INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS finished (file TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One log as it was written, whatever its file is called by now: known by its first bytes and by those before
+    `position`, the number of bytes counted so far. `id` is 0 for one never stored."""
+
+    head: bytes = b""
+    anchor: bytes = b""
+    position: int = 0
+    device: int | None = None
+    inode: int | None = None
+    id: int = 0
+
+
+class LogState:
+    """The one writer of a state file; a second process is refused with BlockingIOError."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock_file = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock_file)
+            raise BlockingIOError(f"{path}: another process counts into this state; one at a time") from None
+        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + SCHEMA)
+        self._lock = Lock()
+        rows = self._database.execute("SELECT metric, labels, total, created FROM totals")
+        self._totals: Totals = {
+            (metric, tuple(json.loads(labels))): (total, created) for metric, labels, total, created in rows
+        }
+
+    def totals(self) -> Totals:
+        """Everything committed so far."""
+        with self._lock:
+            return dict(self._totals)
+
+    def streams(self) -> list[Stream]:
+        """Every stream known, the longest first."""
+        rows = self._database.execute(
+            "SELECT head, anchor, position, device, inode, id FROM streams ORDER BY position DESC"
+        )
+        return [Stream(*row) for row in rows]
+
+    def finished(self, file: str) -> bool:
+        """Whether a compressed file (by device, inode, size and time) has been counted to its end."""
+        return self._database.execute("SELECT 1 FROM finished WHERE file = ?", (file,)).fetchone() is not None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+    def commit(self, stream: Stream, counts: Mapping[Series, int], now: float, finished: str | None = None) -> Stream:
+        """One batch: the counts, the stream's new position and, if so, that a compressed file is finished."""
+        with self._lock:
+            changed = {}
+            for series, amount in counts.items():
+                total, created = self._totals.get(series, (0, now))
+                changed[series] = (total + amount, created)
+            with self._transaction():
+                self._database.executemany(
+                    "INSERT INTO totals VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET total = excluded.total",
+                    [(metric, json.dumps(labels), *value) for (metric, labels), value in changed.items()],
+                )
+                stored = self._store(stream)
+                if finished is not None:
+                    self._database.execute("INSERT OR IGNORE INTO finished VALUES (?)", (finished,))
+            self._totals.update(changed)
+        return stored
+
+    def _store(self, stream: Stream) -> Stream:
+        values = (stream.head, stream.anchor, stream.position, stream.device, stream.inode)
+        if stream.id:
+            self._database.execute(
+                "UPDATE streams SET head = ?, anchor = ?, position = ?, device = ?, inode = ? WHERE id = ?",
+                (*values, stream.id),
+            )
+            return stream
+        cursor = self._database.execute(
+            "INSERT INTO streams (head, anchor, position, device, inode) VALUES (?, ?, ?, ?, ?)", values
+        )
+        self._database.execute("DELETE FROM streams WHERE id <= ?", ((cursor.lastrowid or 0) - KEPT,))
+        return Stream(*values, id=cursor.lastrowid or 0)
+
+    def close(self) -> None:
+        self._database.close()
+        os.close(self._lock_file)
