@@ -59,6 +59,7 @@ series = _table(
     _text("consumer"),
     _text("dimensions"),
     UniqueConstraint("meter", "consumer", "dimensions"),
+    Index(None, "consumer"),
 )
 """What is counted for whom: a short number for each meter, consumer and dimensions (a JSON list)."""
 

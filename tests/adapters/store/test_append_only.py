@@ -65,6 +65,22 @@ def test_the_constraints_refuse_doubles(filled: str, twice: str, what: str) -> N
         connection.execute(text(twice))
 
 
+@pytest.mark.parametrize(
+    "orphan",
+    [
+        "INSERT INTO usage VALUES (1, 99999, 5)",
+        "INSERT INTO usage VALUES (99999, 1, 5)",
+        "INSERT INTO lines SELECT 99999, line, kind, card, meter, quantity, exact, minor FROM lines WHERE invoice = 1",
+    ],
+)
+def test_nothing_hangs_in_the_air(filled: str, orphan: str) -> None:
+    with raw(filled) as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+        with pytest.raises(DBAPIError, match=r"(?i)foreign key|does not exist"):
+            connection.execute(text(orphan))
+
+
 def test_sqlite_does_not_replace_an_entry(tmp_path) -> None:
     """INSERT OR REPLACE would delete without a word to the triggers, were recursive_triggers off."""
     with open_book(f"sqlite:///{tmp_path}/rating.db") as store:

@@ -20,7 +20,11 @@ from .stories import fill, raw
 
 def test_migrations_make_the_tables_the_code_reads(store: StoreBook, url: str) -> None:
     with raw(url) as connection:
-        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+        found = compare_metadata(MigrationContext.configure(connection), METADATA)
+    # PostgreSQL holds usage to its closing and series by a trigger, a statement at a time.
+    ours = [change for change in found if not (change[0] == "add_fk" and change[1].table.name == "usage")]
+    assert ours == []
+    assert len(found) == (0 if url.startswith("sqlite") else 2)
 
 
 def test_the_code_knows_the_newest_migration() -> None:
