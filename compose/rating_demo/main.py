@@ -115,6 +115,12 @@ def _tell(stage: Stage, screen: Screen, install: bool) -> None:
     with screen.step(f"This month is open: {ALMOST_OUT} uses its allowance up, in real calls"):
         alert = _outgrow(stage, screen, history)
         _deliver(screen, stage, alert)
+        used = history.usage(OUTGROWN, history.this_month).get(ALMOST_OUT, 0)
+        live = stage.callers.answered[ALMOST_OUT, 200]
+        screen.say(
+            f"  By now its callers were answered {live:,} times: {used + live:,} in truth, never less than alerted."
+        )
+        screen.console.print()
         _show(stage, screen, "accrue", "--consumer", ALMOST_OUT)
         screen.say("The engine is exact through the last closed window; the alert adds what was counted since.")
 
@@ -235,7 +241,6 @@ def _deliver(screen: Screen, stage: Stage, alert: Received) -> None:
     others = {one.annotations["summary"] for one in stage.inbox.received if one.receiver == alert.receiver}
     for summary in sorted(others - {alert.annotations["summary"]}):
         screen.say(f"  [dim]also delivered: {summary}[/]")
-    screen.console.print()
 
 
 def _show(stage: Stage, screen: Screen, *words: str, most: int = 200) -> None:
