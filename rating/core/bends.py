@@ -11,18 +11,22 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from rating.core.adjustments import Adjustments
 from rating.core.charges import rate
 from rating.core.column import Column
 from rating.core.meters import Meter
 from rating.core.plans import Plan
+from rating.core.prices.dynamic import Dynamic
 from rating.core.prices.flat import Flat
 from rating.core.prices.graduated import Graduated
+from rating.core.prices.graduated_percentage import GraduatedPercentage
 from rating.core.prices.package import Package, Packaging
 from rating.core.prices.per_unit import PerUnit
 from rating.core.prices.stairstep import Stairstep
 from rating.core.prices.volume import Volume
 from rating.core.ratecards import RateCard
-from rating.core.tiers import Beyond
+from rating.core.settlements import Settlement
+from rating.core.tiers import Beyond, Tiers
 from rating.errors import PricingError
 
 MOST_PACKAGES = 20_000
@@ -44,14 +48,28 @@ def bends_of(card: RateCard) -> Bends:
     """Where this card's amount may bend or jump.
 
     Raises:
-        PricingError: this kind of price is no function of one quantity.
+        PricingError: the amount depends on more than one quantity, or on agreements that bend it elsewhere.
+    """
+    if card.adjustments != Adjustments() or card.commitment is not None or card.conversion is not None:
+        raise PricingError(
+            f'charge "{card.key}" has a conversion, commitment, discount, cap or minimum, which move its bends; '
+            "quote it with its usage instead"
+        )
+    return price_bends(card)
+
+
+def price_bends(card: RateCard) -> Bends:
+    """Where its price alone may bend or jump.
+
+    Raises:
+        PricingError: the price depends on more than one quantity.
     """
     included, price = card.included, card.price
     at = (Fraction(0), included)
     match price:
-        case PerUnit() | Flat():
+        case PerUnit() | Flat() | Dynamic():
             return Bends(at)
-        case Graduated() | Volume() | Stairstep() if all(step.cap is None for step in price.tiers.steps):
+        case Graduated() | Volume() | Stairstep() | GraduatedPercentage() if not _capped(price.tiers):
             tiers = price.tiers
             bounds = [included + step.up_to for step in tiers.steps if step.up_to is not None]
             packages = tuple(
@@ -67,9 +85,13 @@ def bends_of(card: RateCard) -> Bends:
             return Bends(at, ((included, price.size),))
         case _:
             raise PricingError(
-                f'charge "{card.key}" is priced by {type(price).__name__}, which depends on more than one quantity; '
+                f'charge "{card.key}" is priced by what its usage was, when, or how often, not by how much alone; '
                 "quote it with its usage instead"
             )
+
+
+def _capped(tiers: Tiers) -> bool:
+    return any(step.cap is not None for step in tiers.steps)
 
 
 Amounts = Callable[[Column], Column]
@@ -124,6 +146,11 @@ def compare(first: Plan, second: Plan, meter: Meter, others: dict[str, Fraction]
             f'plan "{first.key}" is in {first.currency} and plan "{second.key}" in {second.currency}; '
             "compare plans of one currency"
         )
+    for plan in (first, second):
+        if plan.settlement != Settlement():
+            raise PricingError(
+                f'plan "{plan.key}" has discounts, a cap, a minimum or taxes on the whole; quote it with its usage'
+            )
     scale = 10**meter.digits
     cards = [card for plan in (first, second) for card in plan.cards if card.meter.name == meter.name]
     bends = [bends_of(card) for card in cards]

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from rating.core.bends import bends_of
+from rating.core.bends import price_bends
 from rating.core.charges import rate
 from rating.core.column import Column
+from rating.core.money import decimal_text
+from rating.core.prices.bands import Banded
+from rating.core.prices.dynamic import Dynamic
 from rating.core.prices.flat import Flat
 from rating.core.prices.graduated import Graduated
+from rating.core.prices.graduated_percentage import GraduatedPercentage
+from rating.core.prices.matrix import Matrix
 from rating.core.prices.package import Package
 from rating.core.prices.per_unit import PerUnit
+from rating.core.prices.percentage import Percentage
 from rating.core.prices.price import Price
 from rating.core.prices.stairstep import Stairstep
 from rating.core.prices.volume import Volume
 from rating.core.ratecards import RateCard
 from rating.core.tiers import Beyond, Tiers
+from rating.errors import PricingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +61,26 @@ def _rows(price: Price, start: Fraction) -> list[PriceRow]:
             counted = {"up": "started", "down": "full", "exact": "or part of one"}[price.rounding]
             size = price.size.numerator if price.size.denominator == 1 else price.size
             return [PriceRow(f"per package of {size:,}, {counted}", start, None, None, price.price)]
+        case Percentage():
+            return [PriceRow(f"{decimal_text(price.rate_percent)}% of the money counted", start, None)]
+        case GraduatedPercentage():
+            steps = tuple(replace(step, unit_price=step.unit_price / 100) for step in price.tiers.steps)
+            return _tiers(replace(price.tiers, steps=steps), start, "of the money in this tier")
+        case Dynamic():
+            return [PriceRow("the amount that was counted, times", start, None, price.multiplier)]
+        case Matrix():
+            cells = [(", ".join(cell.match.values()), cell.price) for cell in price.cells]
+            cells += [("any other", price.default)] if price.default is not None else []
+            return [_named_row(name, row) for name, cell in cells for row in _rows(cell, start)]
+        case Banded():
+            bands = price.prices.items()
+            return [_named_row(name, row) for name, band in bands for row in _rows(band, start)]
         case _:
-            return [PriceRow(type(price).__name__.lower(), start, None)]
+            raise PricingError(f"no table is written for a price of kind {type(price).__name__}")
+
+
+def _named_row(name: str, row: PriceRow) -> PriceRow:
+    return replace(row, what=f"{name}: {row.what}")
 
 
 def _tiers(tiers: Tiers, start: Fraction, what: str) -> list[PriceRow]:
@@ -92,8 +117,12 @@ class Point:
 
 
 def curve(card: RateCard, steps: int = 10) -> list[Point]:
-    """Evenly spaced quantities up to twice the last bend, and every bend, in rising order."""
-    bends = bends_of(card)
+    """Evenly spaced quantities up to twice the last bend, and every bend, in rising order.
+
+    Raises:
+        PricingError: the price depends on more than one quantity.
+    """
+    bends = price_bends(card)
     last = max(bends.at)
     if bends.every:
         last = max(last, *(first + 5 * step for first, step in bends.every))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo
 from rating.core.meters import Meter
 from rating.core.money import decimal_text
 from rating.core.periods import align, stamp
+from rating.core.prices.bands import Bands
 from rating.core.ratecards import RateCard
 from rating.core.tiers import Beyond
 from rating.specs.agreements import adjustments_of, commitment_of, conversion_of
 from rating.specs.fields import duration_text
 from rating.specs.findings import Findings, Place
 from rating.specs.nearest import or_one_of
-from rating.specs.prices import price_of
+from rating.specs.prices import QuantityPriceSpec, price_of
 from rating.specs.schema import ChargeSpec
 
 Meters = Mapping[str, Meter | None]
@@ -53,6 +54,7 @@ def card_of(charge: ChargeSpec, place: Place, findings: Findings, meters: Meters
             f"{decimal_text(charge.maximum)} is less than the minimum {decimal_text(charge.minimum)}",
             "a minimum applies after the cap, so nothing else would ever be owed",
         )
+    _mixed(charge, meter, place, findings, zone)
     since = None if charge.since is None else instant_of(charge.since, zone)
     if since is not None:
         on_a_window(since, [meter], place.at("from"), findings)
@@ -62,7 +64,7 @@ def card_of(charge: ChargeSpec, place: Place, findings: Findings, meters: Meters
         key=charge.key or charge.meter,
         title=charge.name or charge.meter,
         meter=meter,
-        price=price_of(charge),
+        price=price_of(charge, zone),
         included=charge.included,
         conversion=conversion_of(charge.conversion),
         commitment=commitment_of(charge.commitment),
@@ -71,16 +73,65 @@ def card_of(charge: ChargeSpec, place: Place, findings: Findings, meters: Meters
     )
 
 
+def _prices(charge: ChargeSpec, place: Place) -> Iterator[tuple[QuantityPriceSpec, Place]]:
+    """The price of the charge, or each of those inside its matrix or its times."""
+    yield charge, place
+    if charge.matrix is not None:
+        here = place.at("matrix")
+        yield from ((cell, here.at("cells", i)) for i, cell in enumerate(charge.matrix.cells))
+        if charge.matrix.default is not None:
+            yield charge.matrix.default, here.at("default")
+    if charge.times is not None:
+        here = place.at("times")
+        yield from ((band, here.at("bands", i)) for i, band in enumerate(charge.times.bands))
+        yield charge.times.otherwise, here.at("otherwise")
+
+
 def _last_tier(charge: ChargeSpec, place: Place, findings: Findings) -> None:
     """A quantity beyond the last tier would stop the bill, so an author who closes that tier says it on purpose."""
-    for kind in ("graduated", "volume", "stairstep"):
-        tiers = getattr(charge, kind)
-        if tiers and tiers[-1].up_to is not None and "beyond" not in charge.model_fields_set:
-            findings.add(
-                place.at(kind, len(tiers) - 1, "up_to"),
-                f"tier {len(tiers)} ends at {decimal_text(tiers[-1].up_to)} and nothing says what more usage costs",
-                f'leave its up_to out, or add "beyond": {", ".join(Beyond)}',
-            )
+    for price, here in _prices(charge, place):
+        for kind in ("graduated", "volume", "stairstep", "graduated_percentage"):
+            tiers = getattr(price, kind)
+            if tiers and tiers[-1].up_to is not None and "beyond" not in price.model_fields_set:
+                findings.add(
+                    here.at(kind, len(tiers) - 1, "up_to"),
+                    f"tier {len(tiers)} ends at {decimal_text(tiers[-1].up_to)} and nothing says what more usage costs",
+                    f'leave its up_to out, or add "beyond": {", ".join(Beyond)}',
+                )
+
+
+def _mixed(charge: ChargeSpec, meter: Meter, place: Place, findings: Findings, zone: ZoneInfo) -> None:
+    """What a price by dimension or by time asks of the meter."""
+    if charge.matrix is not None:
+        for i, label in enumerate(charge.matrix.by):
+            if label not in meter.dimensions:
+                hint = or_one_of(label, meter.dimensions, f'add it to the dimensions of meter "{meter.name}"')
+                findings.add(place.at("matrix", "by", i), f'the meter does not keep the label "{label}"', hint)
+    if charge.times is not None:
+        names = [band.name for band in charge.times.bands]
+        for i, band in enumerate(charge.times.bands):
+            here = place.at("times", "bands", i)
+            if band.name in (*names[:i], Bands.OTHERWISE):
+                findings.add(here.at("name"), f'"{band.name}" is the name of another band', "give it its own name")
+            for key in ("start", "end"):
+                _band_on_a_window(getattr(band, key), meter, charge.times.timezone or zone, here.at(key), findings)
+    promised = charge.commitment is not None and charge.commitment.quantity is not None
+    if promised and (charge.matrix is not None or charge.times is not None):
+        findings.add(
+            place.at("commitment", "quantity"),
+            "units cannot be promised where their price depends on what they are or when they were used",
+            "promise an amount of money",
+        )
+
+
+def _band_on_a_window(clock: time, meter: Meter, zone: ZoneInfo, place: Place, findings: Findings) -> None:
+    """A window's usage is not cut in two, so a band begins where windows do, in summer and in winter."""
+    for month in (1, 7):
+        instant = datetime(2026, month, 1, clock.hour, clock.minute, tzinfo=zone).astimezone(UTC)
+        if align(instant, meter.window) != instant:
+            window = f'a window of {duration_text(meter.window)} of meter "{meter.name}"'
+            findings.add(place, f"{clock:%H:%M} in {zone.key} lies inside {window}", "shorten the window")
+            return
 
 
 def instant_of(moment: date | datetime, zone: ZoneInfo) -> datetime:

@@ -62,7 +62,8 @@ class Findings:
                 if problem["type"] in ("missing", "extra_forbidden"):
                     spoken = steps[:-1]
                 elif problem["type"] == "tiers":
-                    spoken = ()  # the sentence names its tier itself
+                    # The sentence names its tier itself.
+                    spoken = steps[: next(i for i, step in enumerate(steps) if step in _TIERED)]
                 target = place.at(*steps)
                 self._keep(target, _said(self.documents[place.file], (*place.path, *spoken), what), hint)
             return None
@@ -117,12 +118,16 @@ def _model_in(annotation: Any) -> Any:
     return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
 
 
+_TIERED = ("graduated", "volume", "stairstep", "graduated_percentage")
 _ENTRY = {
     "graduated": "tier",
     "volume": "tier",
     "stairstep": "band",
     "at": "share",
     "charges": "charge",
+    "graduated_percentage": "tier",
+    "cells": "cell",
+    "bands": "band",
     "overrides": "override",
     "discounts": "discount",
     "credits": "credit",

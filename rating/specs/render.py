@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
+from rating.specs.prices import QuantityPriceSpec
 from rating.specs.schema import CatalogueSpec
 from rating.specs.source import plain
 
@@ -21,15 +23,28 @@ def canonical_text(spec: CatalogueSpec) -> str:
     for meter in written.get("meters", {}).values():
         if "where" in meter:
             meter["where"] = dict(sorted(meter["where"].items()))
-    for key, plan in spec.plans.items():
-        for charge, text in zip(plan.charges, written["plans"][key].get("charges", ()), strict=True):
-            if "beyond" in charge.model_fields_set:
-                # Its default has to be written on purpose where the last tier is closed.
-                text["beyond"] = str(charge.beyond)
+    _keep_beyond(spec, written)
     for section in ("meters", "plans"):
         if section in written:
             written[section] = dict(sorted(written[section].items()))
     return yaml.dump(_plain(written), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+
+
+def _keep_beyond(spec: Any, written: Any) -> None:
+    """`beyond` has to be written on purpose where a last tier is closed, so it stays though it equals its default."""
+    if isinstance(spec, QuantityPriceSpec) and "beyond" in spec.model_fields_set:
+        written["beyond"] = str(spec.beyond)
+    if isinstance(spec, BaseModel):
+        for name, field in type(spec).model_fields.items():
+            key = field.alias or name
+            if key in written:
+                _keep_beyond(getattr(spec, name), written[key])
+    elif isinstance(spec, dict):
+        for key, value in spec.items():
+            _keep_beyond(value, written[key])
+    elif isinstance(spec, list):
+        for value, text in zip(spec, written, strict=True):
+            _keep_beyond(value, text)
 
 
 class _Dumper(yaml.SafeDumper):
