@@ -18,6 +18,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from threading import RLock
 
@@ -60,7 +61,8 @@ class DurableStore:
         self._refresh(thorough=True)
         if registry is not None:
             registry.register(self)
-        _watch_forks(self)
+        _stores.add(self)
+        _watch_forks()
 
     def counter(
         self,
@@ -228,10 +230,10 @@ class Cells:
 _stores: weakref.WeakSet[DurableStore] = weakref.WeakSet()
 
 
-def _watch_forks(store: DurableStore) -> None:
-    if not _stores:
-        os.register_at_fork(after_in_child=_after_fork)
-    _stores.add(store)
+@cache
+def _watch_forks() -> None:
+    """Once per process, and not before the first store: importing this module registers nothing."""
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _after_fork() -> None:

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -251,3 +252,23 @@ def test_killed_at_random_every_inc_that_returned_is_kept(tmp_path: Path) -> Non
     counted = sum(units for units, _ in totals.values())
     assert told <= counted <= told + rounds  # a life may end between its last inc and its word about it
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_eight_threads_lose_nothing_between_them(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    counter = kept.counter("calls_total", "Calls.", NAMES)
+    start = threading.Barrier(8)
+
+    def work() -> None:
+        start.wait()
+        for n in range(5_000):
+            counter.labels(f"c{n % 100}", "/search").inc()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ((_, totals),) = kept.totals()
+    assert {units for units, _ in totals.values()} == {8 * 50}
+    assert len(totals) == 100
