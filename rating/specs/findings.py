@@ -120,18 +120,14 @@ def _model_in(annotation: Any) -> Any:
 
 _TIERED = ("graduated", "volume", "stairstep", "graduated_percentage")
 _ENTRY = {
-    "graduated": "tier",
-    "volume": "tier",
-    "stairstep": "band",
-    "at": "share",
     "charges": "charge",
-    "graduated_percentage": "tier",
     "cells": "cell",
     "bands": "band",
     "overrides": "override",
     "discounts": "discount",
     "credits": "credit",
     "taxes": "tax",
+    "at": "share",
 }
 
 
@@ -167,7 +163,9 @@ def _joined(subject: str, rest: Sequence[str | int]) -> str:
     words: list[str] = []
     for step in rest:
         if isinstance(step, int) and words:
-            words[-1] += f" {_ENTRY[words[-1]]} {step + 1}" if words[-1] in _ENTRY else f" {step + 1}"
+            kind = words[-1]
+            entry = f"{kind} {'band' if kind == 'stairstep' else 'tier'}" if kind in _TIERED else _ENTRY.get(kind, kind)
+            words[-1] = f"{entry} {step + 1}"
         else:
             words.append(str(step))
     return ", ".join(part for part in (subject, *words) if part)

@@ -191,7 +191,7 @@ def _compiled(written: Any) -> Price:
 def _decimals(card: Fields, currency: str | None) -> int | None:
     """How many decimals the answer is rounded to; None where it is no money at all."""
     if card.has("currency_decimals"):
-        return card.count("currency_decimals")
+        return card.few("currency_decimals")
     if currency is None:
         return None
     if len(currency) == 3 and currency.isascii() and currency.isalpha() and currency.isupper():

@@ -64,6 +64,13 @@ class Fields:
             refuse(self.at(key), f"{_shown(self.raw(key))} is not a count", "write a whole number, zero or more")
         return found.numerator
 
+    def few(self, key: str, default: int = 0) -> int:
+        """A count of decimals or days: hundreds would be a typing mistake and a wait."""
+        found = self.count(key, default)
+        if found > 100:
+            refuse(self.at(key), f"{found} is more than anybody counts with", "write at most 100")
+        return found
+
     def flag(self, key: str, default: bool = False) -> bool:
         found = self.raw(key)
         if found is None:

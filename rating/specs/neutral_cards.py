@@ -241,7 +241,7 @@ def conversion(fields: Fields) -> Conversion:
     found = Conversion(
         1 / factor if divide else factor,
         fields.word("rounding", _CONVERSIONS, None),
-        fields.count("decimals") or fields.count("precision"),
+        fields.few("decimals") or fields.few("precision"),
     )
     fields.finish()
     return found
@@ -319,7 +319,7 @@ def share(fields: Fields) -> Fraction:
     basis = fields.word(
         "basis", {**{each.value: each.value for each in Basis}, "days_ratio": "ratio", "none": "none"}, ""
     )
-    decimals = fields.count("factor_decimals") if fields.has("factor_decimals") else None
+    decimals = fields.few("factor_decimals") if fields.has("factor_decimals") else None
     if basis == "none":
         _unused(fields)
         fraction = Fraction(1)
