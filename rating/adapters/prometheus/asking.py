@@ -5,7 +5,7 @@ Keeps what the evidence needs: the queries with their instants, and every warnin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rating.adapters.prometheus.client import Client, milliseconds
 from rating.adapters.prometheus.decoding import AnyReply, MatrixReply, NamesReply, VectorReply, labels
@@ -27,11 +27,14 @@ class Names:
         self._by_bytes: dict[tuple[int, bytes], tuple[int, Name]] = {}
         self._by_labels: dict[tuple[tuple[str, str], ...], int] = {}
 
+    @property
+    def full(self) -> bool:
+        """Pods come and go, and their label sets would pile up for ever: then it is time to begin anew."""
+        return len(self._by_bytes) >= self._LIMIT
+
     def of(self, server: int, raw: bytes) -> tuple[int, Name]:
         known = self._by_bytes.get((server, raw))
         if known is None:
-            if len(self._by_bytes) >= self._LIMIT:
-                self._by_bytes.clear()
             found = labelled(labels(raw), server)
             # Functions differ in whether they keep the metric's name: the number is that of the labels without it.
             key = tuple(sorted(pair for pair in found.items() if pair[0] != "__name__"))
@@ -69,13 +72,11 @@ class Asking:
                 result[key] = Reading(name, value)
         return result
 
-    def series(self, text: str, at: int) -> set[int]:
-        """The numbers of the series of a vector, whatever their values."""
-        return {
-            self._names.of(server, bytes(item.metric))[0]
-            for server, reply in self._vectors(text, at)
-            for item in reply.data.result
-        }
+    def items(self, text: str, at: int) -> Iterator[tuple[int, Name, str]]:
+        """A vector as it comes: each series' number, its name, and the text of its value."""
+        for server, reply in self._vectors(text, at):
+            for item in reply.data.result:
+                yield *self._names.of(server, bytes(item.metric)), item.value[1]
 
     def values(self, text: str, at: int, digits: int) -> list[tuple[dict[str, str], int]]:
         """A vector of anything: labels and value in multiples of `10**-digits`."""

@@ -122,7 +122,7 @@ def _meter(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
 
 
 def _absent(ask: Asking, meter: Meter, now: int) -> Diagnosis:
-    if meter.where and ask.series(queries.last(meter.metric, _LOOK), now):
+    if meter.where and any(ask.items(queries.last(meter.metric, _LOOK), now)):
         patterns = ", ".join(f"{matcher.label}: {matcher.pattern}" for matcher in meter.where)
         return Diagnosis(
             Verdict.FAIL,
@@ -137,7 +137,7 @@ def _absent(ask: Asking, meter: Meter, now: int) -> Diagnosis:
 def _labels(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
     for label in (meter.consumer, *meter.dimensions):
         nameless = (*meter.where, Matcher(label, ""))
-        missing = len(ask.series(queries.last(queries.selector(meter.metric, nameless), _LOOK), now))
+        missing = len(list(ask.items(queries.last(queries.selector(meter.metric, nameless), _LOOK), now)))
         if not missing:
             continue
         if label == meter.consumer:

@@ -41,8 +41,13 @@ def last(series: str, range: int) -> str:
     return f"last_over_time({series}[{range}ms])"
 
 
+def resets(series: str, range: int) -> str:
+    """The falls in value of each series with a sample within `range`."""
+    return f"resets({series}[{range}ms])"
+
+
 def fallen(series: str, range: int) -> str:
-    return f"resets({series}[{range}ms]) > 0"
+    return f"{resets(series, range)} > 0"
 
 
 def lowest(series: str, labels: Sequence[str], range: int) -> str:

@@ -188,7 +188,7 @@ def test_questions_travel_in_the_body_with_what_the_dialect_and_the_gate_ask_for
         PrometheusSource((url,), timeout=5, dialect="thanos", tenant="team-a", bearer_token="t0ken").read(METER, WINDOW)
     queries = [form for form in forms if form["path"] == "/api/v1/query"]
     assert queries
-    assert queries[0]["query"] == "last_over_time(api_requests_total[3600000ms])"
+    assert queries[0]["query"] == "last_over_time(api_requests_total[300000ms])"
     assert queries[0]["time"] == "1790816399.999"
     for form in queries:
         assert (form["partial_response"], form["dedup"]) == ("false", "false")
