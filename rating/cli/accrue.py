@@ -59,7 +59,7 @@ def command(
 
 def _rows(accrued: job.Accrued) -> Iterator[dict[str, object]]:
     for group in accrued.plans:
-        currency = group.plan.currency
+        currency = group.currency
         used_by = {entry.card.key: entry.rated.quantity.fractions() for entry in group.cards}
         owed_by = {entry.card.key: entry.rated.amount.fractions() for entry in group.cards}
         for index, subscription in enumerate(group.subscriptions):

@@ -5,6 +5,7 @@ Decides how many units are left to price. What those cost is `prices`; promises 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -23,6 +24,24 @@ def beyond(quantities: Column, included: Fraction) -> Column:
         return quantities
     used = quantities.at_least(0).at_most(included)
     return quantities.minus(used)
+
+
+def carried_over(periods: Sequence[tuple[Fraction, Fraction]], kept: int) -> Fraction:
+    """What earlier billing periods left over for the next one.
+
+    `periods` are (allowance granted, quantity used), oldest first. An allowance serves its own period and `kept`
+    further ones; what would expire first is used first.
+    """
+    buckets: list[Fraction] = []
+    """What is left of each of the last grants, oldest first; at most `kept` of them reach the next period."""
+    for granted, used in periods:
+        buckets = [*buckets, granted]
+        for index, left in enumerate(buckets):
+            taken = min(left, max(used, Fraction(0)))
+            buckets[index] -= taken
+            used -= taken
+        buckets = buckets[-kept:] if kept else []
+    return sum(buckets, Fraction(0))
 
 
 def in_turn(quantities: Column, included: Fraction) -> Column:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rating.core.invoices import invoice_key
 from rating.core.periods import Period, next_period
 from rating.core.plans import Plan
 from rating.core.subscriptions import Subscription
@@ -25,6 +26,7 @@ class Due:
     period: Period
     plan: Plan
     catalogue: str
+    opening: bool = False
 
 
 PlanAt = Callable[[str, datetime], tuple[Plan, str]]
@@ -42,11 +44,18 @@ def billing_periods(subscription: Subscription, plan_at: PlanAt, until: datetime
 
 
 def due(subscriptions: Iterable[Subscription], plan_at: PlanAt, issued: Collection[str], now: datetime) -> list[Due]:
-    """Invoices whose period has ended and that are not issued, oldest period first, then by key."""
+    """Invoices that are not issued and whose period has ended, or whose subscription has begun with something due.
+
+    Oldest first, then by key.
+    """
     found = []
     for subscription in subscriptions:
         for period, plan, digest in billing_periods(subscription, plan_at, now):
-            key = f"{subscription.key}/{period.start.isoformat()}"
+            if plan.opens and period.contains(subscription.begins) and subscription.begins <= now:
+                key = invoice_key(subscription.key, period, opening=True)
+                if key not in issued:
+                    found.append(Due(subscription.begins, key, subscription, period, plan, digest, opening=True))
+            key = invoice_key(subscription.key, period)
             if period.end <= now and key not in issued and subscription.billed(period) is not None:
                 found.append(Due(period.end, key, subscription, period, plan, digest))
     return sorted(found, key=lambda item: (item.end, item.key))

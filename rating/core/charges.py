@@ -57,7 +57,7 @@ def rate_mixed(card: RateCard, usage: Mapping[Kind, Fraction]) -> tuple[Rated, t
     kinds = sorted(usage)
     terms = card.terms
     converted = terms.converted(Column.of([usage[kind] for kind in kinds]))
-    billable = in_turn(converted, card.included)
+    billable = in_turn(converted, card.included + card.usage_discount)
     prices = [_price_of(card, kind) for kind in kinds]
     left = billable.fractions()
     amounts = [price.amounts(Column.of([one])).total() for price, one in zip(prices, left, strict=True)]
@@ -89,9 +89,10 @@ def _price_of(card: RateCard, kind: Kind) -> Price:
 
 
 def _committed(card: RateCard, listed: Column) -> Committed:
-    if card.commitment is None:
+    commitment = card.committed
+    if commitment is None:
         zero = Column.full(len(listed), 0)
         return Committed(listed, zero, zero)
-    if card.commitment.amount is None:
+    if commitment.amount is None:
         raise ValueError(f"card {card.key}: units cannot be committed where their price depends on their kind")
-    return under_amount(listed, card.commitment)
+    return under_amount(listed, commitment)

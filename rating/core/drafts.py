@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
 
-from rating.core.balances import Credit
 from rating.core.charges import Kind, explain, rate, rate_mixed
 from rating.core.column import Column
 from rating.core.invoices import Draft, LineItem, LineKind
-from rating.core.money import round_amount
+from rating.core.money import Money, decimal_text, round_amount
 from rating.core.parts import Part, parts, share_of
-from rating.core.periods import Period, seconds
-from rating.core.plans import Plan
+from rating.core.periods import Period, next_period, seconds
+from rating.core.plans import Fee, FeeDue, Plan
+from rating.core.prices.price import Portion
 from rating.core.ratecards import RateCard
 from rating.core.settlements import settle
+from rating.core.standing import NOTHING_BEFORE, Standing
 from rating.core.subscriptions import Subscription
 from rating.core.windows import Completeness, Usage
 
@@ -65,15 +66,13 @@ def draft(
     period: Period,
     usage: Mapping[tuple[str, Period], MeteredUsage],
     catalogue: str,
-    *,
-    credits: Sequence[Credit] = (),
-    redeemed: Sequence[str] = (),
+    standing: Standing = NOTHING_BEFORE,
 ) -> Draft:
     """The invoice of `subscription` for the billing period `period`.
 
     `usage` is keyed by meter and span, one for each of `parts`; a meter without usage may be left out. A subscription
-    that covers part of the period pays that part of the fee and has that part of each allowance. `credits` and
-    `redeemed` are what `settlements` needs to know of earlier invoices.
+    that covers part of the period pays that part of the fee and has that part of each allowance. `standing` is what
+    earlier invoices and the customer's other consumers leave for this one.
 
     Raises:
         ValueError: the subscription is not billed in the period.
@@ -82,34 +81,153 @@ def draft(
     billed = subscription.billed(period)
     if billed is None:
         raise ValueError(f"subscription {subscription.key} is not billed in {period}")
-    share = share_of(plan, subscription, billed, period)
-    lines: list[LineItem] = []
-    if plan.fee:
-        lines.append(_fee_line(plan, billed, share))
-    for part in parts(subscription, plan, period):
-        lines.append(_usage_line(plan, part, usage.get((part.card.meter.name, part.span), MeteredUsage())))
-    lines += settle(
-        lines,
-        plan.settlement,
-        period=billed,
-        share=share,
-        currency=plan.currency,
-        rounding=plan.rounding,
-        credits=credits,
-        redeemed=redeemed,
-    )
-    return Draft(
-        subscription=subscription.key,
-        consumer=subscription.consumer,
-        customer=subscription.payer,
-        plan=plan.key,
-        plan_title=plan.title,
-        currency=plan.currency,
-        period=period,
-        lines=tuple(lines),
-        catalogue=catalogue,
-        zone=subscription.zone.key,
-    )
+    paper = _Paper(subscription, plan)
+    for fee in plan.all_fees:
+        if fee.due is FeeDue.ARREARS:
+            paper.fee(fee, billed, period)
+    after = next_period(plan.cadence, subscription.anchor, subscription.zone, period)
+    ahead = subscription.billed(after)
+    for fee in plan.all_fees:
+        if fee.due is FeeDue.ADVANCE and ahead is not None:
+            paper.fee(fee, ahead, after)
+    for part in served(plan, parts(subscription, plan, period), usage, standing):
+        paper.usage(part, usage.get((part.card.meter.name, part.span), MeteredUsage()), standing)
+    return paper.drafted(billed, period, standing, catalogue)
+
+
+def opening(subscription: Subscription, plan: Plan, catalogue: str, standing: Standing = NOTHING_BEFORE) -> Draft:
+    """What is due when the subscription begins: fees due once, and the first period's fees in advance.
+
+    After a trial, what is billed begins when the trial ends, and so does this invoice's period.
+    """
+    begun = subscription.begins
+    period = subscription.period(plan.cadence, begun)
+    billed = subscription.billed(period)
+    if billed is None:
+        raise ValueError(f"subscription {subscription.key} is not billed in {period}")
+    paper = _Paper(subscription, plan)
+    for fee in plan.all_fees:
+        if fee.due is FeeDue.ONCE:
+            paper.fee(fee, billed, billed)
+        elif fee.due is FeeDue.ADVANCE:
+            paper.fee(fee, billed, period)
+    return replace(paper.drafted(billed, period, standing, catalogue, whole=True), opening=True)
+
+
+def served(
+    plan: Plan, priced: Sequence[Part], usage: Mapping[tuple[str, Period], MeteredUsage], standing: Standing
+) -> tuple[Part, ...]:
+    """The parts with what they may use of carried-over allowance and of the plan's pools added to their own.
+
+    What is carried over serves the first part of a card; a pool serves its cards in the plan's order.
+    """
+    left = {pool.key: pool.included - standing.pool_used.get(pool.key, Fraction(0)) for pool in plan.pools}
+    carried = dict(standing.carried)
+    found = []
+    for part in priced:
+        card = part.card
+        more = carried.pop(card.key, Fraction(0))
+        quantity = card.meter.quantity(usage.get((card.meter.name, part.span), MeteredUsage()).quantity)
+        for pool in plan.pools:
+            if card.key in pool.cards:
+                taken = max(Fraction(0), min(left[pool.key], quantity - card.included - more))
+                left[pool.key] -= taken
+                more += taken
+        found.append(replace(part, card=card.with_included(card.included + more)) if more else part)
+    return tuple(found)
+
+
+def pool_use(drafted: Draft, plan: Plan, priced: Sequence[Part]) -> dict[str, Fraction]:
+    """What one invoice has used of each pool: the part of its allowances that is not the cards' own."""
+    own = {(part.card.key, part.span): part.card.included for part in priced}
+    used = dict.fromkeys((pool.key for pool in plan.pools), Fraction(0))
+    for line in drafted.lines:
+        for pool in plan.pools:
+            if line.kind is LineKind.USAGE and line.card in pool.cards:
+                used[pool.key] += line.included - line.carried - own[line.card, line.period]
+    return used
+
+
+class _Paper:
+    """Lines as they are written, in the currency of the subscription."""
+
+    def __init__(self, subscription: Subscription, plan: Plan) -> None:
+        self._subscription, self._plan = subscription, plan
+        exchange = subscription.exchange
+        self._currency, self._rate = (
+            (plan.currency, Fraction(1)) if exchange is None else (exchange.currency, exchange.rate)
+        )
+        self._lines: list[LineItem] = []
+
+    def fee(self, fee: Fee, billed: Period, period: Period) -> None:
+        share = Fraction(1) if billed == period else share_of(self._plan, self._subscription, billed, period)
+        title = fee.title if share == 1 else f"{fee.title}, {share.numerator}/{share.denominator} of the period"
+        exact = fee.amount * share * self._rate
+        self._lines.append(LineItem(LineKind.FEE, fee.key, title, billed, exact, self._rounded(exact)))
+
+    def usage(self, part: Part, usage: MeteredUsage, standing: Standing) -> None:
+        card = part.card
+        quantity = card.meter.quantity(usage.quantity)
+        if card.mixed:
+            rated, portions = rate_mixed(card, by_kind(card, usage.mix))
+        else:
+            rated, portions = rate(card, Column.of([quantity])), explain(card, quantity)
+        listed = rated.amount.total()
+        exact = listed * self._rate
+        if exact != listed:
+            what = f"{decimal_text(listed)} {self._plan.currency} at {decimal_text(self._rate)}"
+            portions = (*portions, Portion(what, Fraction(0), None, exact - listed))
+        first = all(line.card != card.key for line in self._lines)
+        self._lines.append(
+            LineItem(
+                kind=LineKind.USAGE,
+                card=card.key,
+                title=card.title,
+                period=part.span,
+                exact=exact,
+                amount=self._rounded(exact),
+                meter=card.meter.name,
+                unit=card.meter.unit,
+                digits=card.meter.digits,
+                quantity=quantity,
+                included=card.included,
+                carried=standing.carried.get(card.key, Fraction(0)) if first else Fraction(0),
+                portions=portions,
+                windows=usage.windows,
+                degraded=usage.degraded,
+                usage_digest=usage.digest,
+            )
+        )
+
+    def drafted(self, billed: Period, period: Period, standing: Standing, catalogue: str, whole: bool = False) -> Draft:
+        """The draft, with what is agreed about its charges as a whole. `whole`: cap and minimum are not for it."""
+        subscription, plan = self._subscription, self._plan
+        agreed = plan.settlement.times(self._rate)
+        self._lines += settle(
+            self._lines,
+            replace(agreed, maximum=None, minimum=None) if whole else agreed,
+            period=billed,
+            share=share_of(plan, subscription, billed, period),
+            currency=self._currency,
+            rounding=plan.rounding,
+            credits=standing.credits,
+            redeemed=standing.redeemed,
+        )
+        return Draft(
+            subscription=subscription.key,
+            consumer=subscription.consumer,
+            customer=subscription.payer,
+            plan=plan.key,
+            plan_title=plan.title,
+            currency=self._currency,
+            period=period,
+            lines=tuple(self._lines),
+            catalogue=catalogue,
+            zone=subscription.zone.key,
+        )
+
+    def _rounded(self, exact: Fraction) -> Money:
+        return round_amount(exact, self._currency, self._plan.rounding)
 
 
 def by_kind(card: RateCard, mix: Mapping[tuple[datetime, tuple[str, ...]], int]) -> dict[Kind, Fraction]:
@@ -119,45 +237,3 @@ def by_kind(card: RateCard, mix: Mapping[tuple[datetime, tuple[str, ...]], int])
         kind = card.kind(dimensions, start)
         kinds[kind] = kinds.get(kind, 0) + quantity
     return {kind: card.meter.quantity(quantity) for kind, quantity in kinds.items()}
-
-
-def _fee_line(plan: Plan, active: Period, share: Fraction) -> LineItem:
-    amount = plan.fee * share
-    title = (
-        f"{plan.title} fee" if share == 1 else f"{plan.title} fee, {share.numerator}/{share.denominator} of the period"
-    )
-    return LineItem(
-        kind=LineKind.FEE,
-        card="",
-        title=title,
-        period=active,
-        exact=amount,
-        amount=round_amount(amount, plan.currency, plan.rounding),
-    )
-
-
-def _usage_line(plan: Plan, part: Part, usage: MeteredUsage) -> LineItem:
-    card = part.card
-    quantity = card.meter.quantity(usage.quantity)
-    if card.mixed:
-        rated, portions = rate_mixed(card, by_kind(card, usage.mix))
-    else:
-        rated, portions = rate(card, Column.of([quantity])), explain(card, quantity)
-    amount = rated.amount.total()
-    return LineItem(
-        kind=LineKind.USAGE,
-        card=card.key,
-        title=card.title,
-        period=part.span,
-        exact=amount,
-        amount=round_amount(amount, plan.currency, plan.rounding),
-        meter=card.meter.name,
-        unit=card.meter.unit,
-        digits=card.meter.digits,
-        quantity=quantity,
-        included=card.included,
-        portions=portions,
-        windows=usage.windows,
-        degraded=usage.degraded,
-        usage_digest=usage.digest,
-    )

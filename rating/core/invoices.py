@@ -46,6 +46,8 @@ class LineItem:
     """The meter's resolution when this was rated: windows hold whole multiples of `10**-digits` units."""
     quantity: Fraction = Fraction(0)
     included: Fraction = Fraction(0)
+    carried: Fraction = Fraction(0)
+    """How much of `included` was left over from earlier periods."""
     portions: tuple[Portion, ...] = ()
     windows: int = 0
     """How many closed windows the quantity is the sum of."""
@@ -72,11 +74,13 @@ class Draft:
     """Digest of the catalogue it was rated under."""
     zone: str = "UTC"
     """The time zone whose midnights bound the period."""
+    opening: bool = False
+    """What is due when the subscription begins: fees once and in advance, before any usage."""
 
     @property
     def key(self) -> str:
-        """What this invoice is about: one subscription, one billing period."""
-        return f"{self.subscription}/{self.period.start.isoformat()}"
+        """What this invoice is about: one subscription, one billing period (or its opening)."""
+        return invoice_key(self.subscription, self.period, self.opening)
 
     @property
     def days(self) -> tuple[date, date]:
@@ -103,6 +107,10 @@ class Invoice:
     @property
     def total(self) -> Money:
         return self.draft.total
+
+
+def invoice_key(subscription: str, period: Period, opening: bool = False) -> str:
+    return f"{subscription}/{'opening' if opening else period.start.isoformat()}"
 
 
 def invoice_number(sequence: int, prefix: str = "INV") -> str:

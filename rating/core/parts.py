@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from fractions import Fraction
 
-from rating.core.adjustments import Adjustments
+from rating.core.adjustments import Adjustments, Ramp
 from rating.core.meters import Meter
 from rating.core.money import round_ratio
-from rating.core.periods import Period
+from rating.core.periods import Period, period_index
 from rating.core.plans import Plan, Prorate, Versions
 from rating.core.ratecards import RateCard
 from rating.core.subscriptions import Subscription
@@ -54,8 +54,20 @@ def parts(subscription: Subscription, plan: Plan, period: Period) -> tuple[Part,
     for versions in _by_key(plan):
         for card, span in _spans(subscription, plan, versions, active):
             share = share_of(plan, subscription, span, period)
-            found.append(Part(part_of(subscription.own(card), share, span.start.date()), span, share))
+            own = _at_step(subscription.own(card), subscription, plan, period)
+            found.append(Part(part_of(own, share, span.start.date()), span, share))
     return tuple(found)
+
+
+def _at_step(card: RateCard, subscription: Subscription, plan: Plan, period: Period) -> RateCard:
+    """The card with the step of its ramp for this period; the subscription's first period is step 0."""
+    if not isinstance(card.commitment, Ramp):
+        return card
+    first, this = (
+        period_index(plan.cadence, subscription.anchor, subscription.zone, instant)
+        for instant in (subscription.start, period.start)
+    )
+    return replace(card, commitment=card.commitment.commitment(this - first))
 
 
 def _by_key(plan: Plan) -> list[list[RateCard]]:
@@ -89,7 +101,7 @@ def part_of(card: RateCard, share: Fraction, day: date) -> RateCard:
     adjustments = card.adjustments.on(day)
     if share == 1:
         return card if adjustments == card.adjustments else replace(card, adjustments=adjustments)
-    commitment = card.commitment
+    commitment = card.committed
     if commitment is not None:
         commitment = replace(
             commitment,

@@ -79,13 +79,17 @@ def billing_period(cadence: Cadence, anchor: date, zone: ZoneInfo, instant: date
     each month, quarter or year. In a month too short for that day they begin on its last day, and return to the
     anchor's day in the next month that has it (31 January, 28 February, 31 March).
     """
+    index = period_index(cadence, anchor, zone, instant)
+    start, end = (_midnight(_boundary(cadence, anchor, i), zone) for i in (index, index + 1))
+    return Period(start, end)
+
+
+def period_index(cadence: Cadence, anchor: date, zone: ZoneInfo, instant: datetime) -> int:
+    """Which billing period contains `instant`, counted from the one that begins on the anchor."""
     local = instant.astimezone(zone).date()
     index = _periods_between(cadence, anchor, local)
     # Short months shift a boundary by up to three days, never by a whole period: one step back at most.
-    if _boundary(cadence, anchor, index) > local:
-        index -= 1
-    start, end = (_midnight(_boundary(cadence, anchor, i), zone) for i in (index, index + 1))
-    return Period(start, end)
+    return index if _boundary(cadence, anchor, index) <= local else index - 1
 
 
 def next_period(cadence: Cadence, anchor: date, zone: ZoneInfo, period: Period) -> Period:

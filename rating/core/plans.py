@@ -28,6 +28,39 @@ class Versions(StrEnum):
     """Subscriptions that begin on its date or later; earlier ones keep theirs until they are moved."""
 
 
+class FeeDue(StrEnum):
+    """When a fee is billed."""
+
+    ARREARS = "arrears"
+    """On the invoice of the period it is for."""
+    ADVANCE = "advance"
+    """Before its period begins: on the invoice of the period before, the first one when the subscription begins."""
+    ONCE = "once"
+    """When the subscription begins, in full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fee:
+    """A flat price of the plan. Recurring ones are for a whole billing period."""
+
+    key: str
+    title: str
+    amount: Fraction
+    due: FeeDue = FeeDue.ARREARS
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One allowance that several cards of the plan use up together, in the order in which they are listed."""
+
+    key: str
+    title: str
+    included: Fraction
+    cards: tuple[str, ...]
+    by_customer: bool = False
+    """Shared by all consumers of one customer on this plan, in the order of their names; else each has its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Upsell:
     """The plan to offer, and the shares of an allowance at which to offer it."""
@@ -51,3 +84,16 @@ class Plan:
     """What is agreed about the charges as a whole."""
     prorate: Prorate = Prorate.SECOND
     versions: Versions = Versions.ALL
+    fees: tuple[Fee, ...] = ()
+    """Fees beside `fee`."""
+    pools: tuple[Pool, ...] = ()
+
+    @property
+    def all_fees(self) -> tuple[Fee, ...]:
+        """Every fee, the plan's own first."""
+        return ((Fee("", f"{self.title} fee", self.fee),) if self.fee else ()) + self.fees
+
+    @property
+    def opens(self) -> bool:
+        """Is something due when a subscription begins?"""
+        return any(fee.due is not FeeDue.ARREARS for fee in self.fees)

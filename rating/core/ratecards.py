@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
 
-from rating.core.adjustments import Adjustments, Commitment
+from rating.core.adjustments import Adjustments, Commitment, Ramp
 from rating.core.meters import Meter
 from rating.core.prices.bands import Banded
 from rating.core.prices.converted import Conversion
@@ -32,9 +32,14 @@ class RateCard:
     """In whole units of the meter, or in converted units where there is a conversion."""
     conversion: Conversion | None = None
     """From the meter's unit to the one the price is in: "per 1,000 tokens"."""
-    commitment: Commitment | None = None
+    usage_discount: Fraction = Fraction(0)
+    """Units given away besides the allowance, after conversion."""
+    commitment: Commitment | Ramp | None = None
+    """A ramp changes from period to period; `parts` picks the step."""
     adjustments: Adjustments = field(default_factory=Adjustments)
     """Discounts, cap and minimum of this card alone."""
+    rollover: int = 0
+    """For how many further billing periods unused allowance is kept."""
     since: datetime | None = None
     """From when this version of the card holds, until the next of the same key; None from the beginning."""
 
@@ -45,9 +50,21 @@ class RateCard:
             price=self.price,
             conversion=self.conversion,
             included=self.included,
-            commitment=self.commitment,
+            usage_discount=self.usage_discount,
+            commitment=self.committed,
             adjustments=self.adjustments,
         )
+
+    @property
+    def committed(self) -> Commitment | None:
+        """The commitment, once a step of its ramp has been picked.
+
+        Raises:
+            ValueError: it is a ramp, and nobody said for which period.
+        """
+        if isinstance(self.commitment, Ramp):
+            raise ValueError(f"card {self.key}: its commitment depends on the period; ask `parts` for the card")
+        return self.commitment
 
     @property
     def mixed(self) -> bool:

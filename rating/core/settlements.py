@@ -9,7 +9,7 @@ the order; the arithmetic is `adjustments`, `balances` and `taxes`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 
@@ -42,6 +42,20 @@ class Settlement:
     taxes: tuple[Tax, ...] = ()
     tax_inclusive: bool = False
     """Prices contain the taxes already: they are shown, not added."""
+
+    def times(self, rate: Fraction) -> Settlement:
+        """The same agreement in another currency; percentages stay."""
+        if rate == 1:
+            return self
+        return replace(
+            self,
+            discounts=tuple(
+                replace(discount, value=discount.value * rate) if discount.kind is DiscountKind.FIXED else discount
+                for discount in self.discounts
+            ),
+            maximum=None if self.maximum is None else self.maximum * rate,
+            minimum=None if self.minimum is None else self.minimum * rate,
+        )
 
 
 def settle(

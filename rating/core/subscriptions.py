@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from rating.core.balances import Credit
+from rating.core.money import Currency
 from rating.core.periods import Cadence, Period, billing_period, stamp
 from rating.core.plans import Plan
 from rating.core.ratecards import RateCard
@@ -19,6 +21,14 @@ from rating.errors import Finding
 
 CALENDAR = date(2000, 1, 1)
 """The anchor of calendar months, quarters and years. (A week anchored there begins on a Saturday.)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The currency a subscription is billed in, and how many of its major units the plan's major unit costs."""
+
+    currency: Currency
+    rate: Fraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,8 @@ class Subscription:
     """Until then nothing is billed, neither fee nor usage."""
     overrides: tuple[RateCard, ...] = ()
     """This consumer's own cards, in place of the plan's of the same key."""
+    exchange: Exchange | None = None
+    """Billed in another currency than the plan's, at this rate."""
     credits: tuple[Credit, ...] = ()
     """Granted credit, as it was granted; what is left of it follows from the invoices."""
 
@@ -53,6 +65,11 @@ class Subscription:
     def period(self, cadence: Cadence, instant: datetime) -> Period:
         """The whole billing period around `instant`, whether or not the subscription covers all of it."""
         return billing_period(cadence, self.anchor, self.zone, instant)
+
+    @property
+    def begins(self) -> datetime:
+        """When billing begins: at the start, or when the trial ends."""
+        return self.start if self.trial_end is None else max(self.start, self.trial_end)
 
     def own(self, card: RateCard) -> RateCard:
         """The card this consumer pays by where the plan says `card`."""

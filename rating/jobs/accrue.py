@@ -14,17 +14,20 @@ from functools import cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from rating.core.charges import Rated, rate, rate_mixed
+from rating.core.billing import Due
+from rating.core.charges import Rated, rate
 from rating.core.column import Column
-from rating.core.drafts import MeteredUsage, by_kind
+from rating.core.invoices import Draft, LineKind
+from rating.core.money import Currency
 from rating.core.parts import Part, parts, share_of
 from rating.core.periods import Period, billing_period
-from rating.core.plans import Plan, Versions
+from rating.core.plans import FeeDue, Plan, Versions
 from rating.core.ratecards import RateCard
+from rating.core.standing import individual
 from rating.core.subscriptions import Subscription
 from rating.core.windows import Usage
 from rating.jobs.contracts import Contracts
-from rating.jobs.usage import UsageReader
+from rating.jobs.writing import Writer
 from rating.ports import Accrual, Book
 
 
@@ -50,8 +53,15 @@ class AccruedPlan:
 
     @property
     def fee(self) -> Fraction:
-        """Exact fee of each of these subscriptions for the whole period, in major units."""
-        return self.plan.fee * self.share
+        """Exact recurring fees of each of these subscriptions for the whole period, in major units."""
+        exchange = self.subscriptions[0].exchange
+        fees = (fee.amount for fee in self.plan.all_fees if fee.due is not FeeDue.ONCE)
+        return sum(fees, Fraction(0)) * self.share * (1 if exchange is None else exchange.rate)
+
+    @property
+    def currency(self) -> Currency:
+        exchange = self.subscriptions[0].exchange
+        return self.plan.currency if exchange is None else exchange.currency
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +81,8 @@ class ToDate:
     groups: Groups
     totals: Mapping[tuple[str, Period], Mapping[str, int]]
     """Per meter and part of the period: quantity by consumer, in the meter's resolution."""
-    mixes: Mapping[tuple[str, Period, str], MeteredUsage]
-    """Per mixed card, part of the period and consumer: usage by kind."""
+    drafts: Mapping[str, Draft]
+    """By subscription: the open period's invoice as it would be now, where amounts are individual."""
     through: Mapping[str, datetime]
     unbilled: Mapping[str, Mapping[str, int]]
 
@@ -91,15 +101,11 @@ def usage_to_date(book: Book, contracts: Contracts, now: datetime, consumer: str
     groups = _groups(contracts, now, consumer)
     spans = {(part.card.meter.name, part.span) for terms, _ in groups for part in terms.parts}
     totals = {(meter, span): _by_consumer(book.totals(meter, span, consumer)) for meter, span in sorted(spans)}
-    windows = UsageReader(book)
-    mixes = {
-        (part.card.key, part.span, member.consumer): windows.of(member.consumer, [part])[
-            part.card.meter.name, part.span
-        ]
+    writer = Writer(book, contracts.subscriptions)
+    drafts = {
+        members[0].key: writer.draft(Due(terms.period.end, "", members[0], terms.period, terms.plan, ""))
         for terms, members in groups
-        for part in terms.parts
-        if part.card.mixed
-        for member in members
+        if terms.individual
     }
     month = Period(now.replace(day=1, hour=0, minute=0, second=0, microsecond=0), now)
     known = {subscription.consumer for subscription in contracts.subscriptions}
@@ -114,7 +120,7 @@ def usage_to_date(book: Book, contracts: Contracts, now: datetime, consumer: str
         whole = consumer is None and bool(same)
         counted = totals[meter.name, same[0]] if whole else _by_consumer(book.totals(meter.name, month))
         unbilled[meter.name] = {name: units for name, units in sorted(counted.items()) if name not in known}
-    return ToDate(groups, totals, mixes, through, unbilled)
+    return ToDate(groups, totals, drafts, through, unbilled)
 
 
 def rate_all(to_date: ToDate, now: datetime) -> Accrued:
@@ -126,7 +132,11 @@ def rate_all(to_date: ToDate, now: datetime) -> Accrued:
             terms.billed,
             terms.share,
             tuple(members),
-            _by_card([(part.card, _rate(part, members, to_date)) for part in terms.parts]),
+            _by_card(
+                [(part.card, _rate(part, members, to_date)) for part in terms.parts]
+                if not terms.individual
+                else _drafted(terms, to_date.drafts[members[0].key])
+            ),
         )
         for terms, members in to_date.groups
     )
@@ -167,6 +177,8 @@ class Terms(NamedTuple):
     billed: Period
     share: Fraction
     parts: tuple[Part, ...]
+    individual: bool
+    """One subscription alone, because its amounts depend on more than how much was used."""
 
 
 Groups = Sequence[tuple[Terms, Sequence[Subscription]]]
@@ -194,11 +206,12 @@ def _groups(contracts: Contracts, now: datetime, consumer: str | None) -> Groups
             continue
         # Versions for new subscriptions only, and a consumer's own cards, make terms of their own.
         begun = subscription.start if plan.versions is Versions.NEW else period.start
-        own = subscription.key if subscription.overrides else ""
+        alone = individual(subscription, plan)
+        own = subscription.key if subscription.overrides or alone else ""
         key = (plan.key, digest, period, billed, subscription.zone.key, begun, own)
         if key not in groups:
             share = share_of(plan, subscription, billed, period)
-            groups[key] = (Terms(plan, period, billed, share, parts(subscription, plan, period)), [])
+            groups[key] = (Terms(plan, period, billed, share, parts(subscription, plan, period), alone), [])
         groups[key][1].append(subscription)
     return [groups[key] for key in sorted(groups)]
 
@@ -227,13 +240,22 @@ def _by_card(rated: Iterable[tuple[RateCard, Rated]]) -> tuple[AccruedCard, ...]
 
 
 def _rate(part: Part, members: Sequence[Subscription], to_date: ToDate) -> Rated:
-    card = part.card
-    if not card.mixed:
-        totals = to_date.totals[card.meter.name, part.span]
-        return rate(card, Column.of_units([totals.get(one.consumer, 0) for one in members], 10**card.meter.digits))
-    rated = [
-        rate_mixed(card, by_kind(card, to_date.mixes[card.key, part.span, one.consumer].mix))[0] for one in members
+    totals = to_date.totals[part.card.meter.name, part.span]
+    units = [totals.get(member.consumer, 0) for member in members]
+    return rate(part.card, Column.of_units(units, 10**part.card.meter.digits))
+
+
+def _drafted(terms: Terms, paper: Draft) -> list[tuple[RateCard, Rated]]:
+    cards = {(part.card.key, part.span): part.card for part in terms.parts}
+    return [
+        (
+            cards[line.card, line.period].with_included(line.included),
+            Rated(
+                Column.of([line.quantity]),
+                Column.of([max(line.quantity - line.included, Fraction(0))]),
+                Column.of([line.exact]),
+            ),
+        )
+        for line in paper.lines
+        if line.kind is LineKind.USAGE
     ]
-    columns = ((one.quantity.total(), one.overage.total(), one.amount.total()) for one in rated)
-    quantity, overage, amount = (Column.of(list(column)) for column in zip(*columns, strict=True))
-    return Rated(quantity, overage, amount)

@@ -8,13 +8,10 @@ from datetime import date, datetime
 from itertools import groupby
 
 from rating.core.billing import Due, due
-from rating.core.drafts import draft
-from rating.core.invoices import Draft, Invoice, LineItem, LineKind
-from rating.core.parts import parts
+from rating.core.invoices import Draft, Invoice
 from rating.core.periods import Period
-from rating.core.settlements import remaining
 from rating.jobs.contracts import Contracts
-from rating.jobs.usage import UsageReader
+from rating.jobs.writing import Writer
 from rating.ports import Book
 
 BATCH = 200
@@ -63,66 +60,24 @@ def bill(
         if (starting is None or starting[0] <= _first_day(item) < starting[1])
         and consumer in (None, item.subscription.consumer)
     ]
-    usage, history = UsageReader(book), _History(book)
+    writer = Writer(book, contracts.subscriptions)
     drafts: list[Draft] = []
     postponed: list[Postponed] = []
     issued: list[Invoice] = []
     for start in range(0, len(wanted), BATCH):
         batch: list[Draft] = []
         for item in wanted[start : start + BATCH]:
-            priced = parts(item.subscription, item.plan, item.period)
-            reasons = usage.gaps(priced)
+            reasons = writer.obstacles(item)
             if reasons:
                 postponed.append(Postponed(item, reasons))
-                continue
-            drafted = draft(
-                item.subscription,
-                item.plan,
-                item.period,
-                usage.of(item.subscription.consumer, priced),
-                item.catalogue,
-                credits=remaining(item.subscription.credits, history.lines(item)),
-                redeemed=history.redeemed(item),
-            )
-            history.add(drafted)
-            batch.append(drafted)
+                writer.postpone(item)
+            else:
+                batch.append(writer.draft(item))
         if batch and not dry_run:
             issued.extend(book.issue(batch, at=now))
         drafts.extend(batch)
         progress(min(start + BATCH, len(wanted)), len(wanted))
     return Billed(tuple(issued), tuple(drafts), tuple(postponed))
-
-
-class _History:
-    """Lines of a subscription's earlier invoices: what credits have paid and which discounts were redeemed.
-
-    Read only for subscriptions whose terms depend on it; most depend on nothing but this period.
-    """
-
-    def __init__(self, book: Book) -> None:
-        self._book = book
-        self._lines: dict[str, list[LineItem]] = {}
-
-    def lines(self, item: Due) -> tuple[LineItem, ...]:
-        subscription, agreed = item.subscription, item.plan.settlement
-        if not subscription.credits and all(discount.redemptions is None for discount in agreed.discounts):
-            return ()
-        if subscription.key not in self._lines:
-            self._lines[subscription.key] = [
-                line
-                for invoice in self._book.invoices(consumer=subscription.consumer)
-                if invoice.draft.subscription == subscription.key
-                for line in invoice.draft.lines
-            ]
-        return tuple(self._lines[subscription.key])
-
-    def redeemed(self, item: Due) -> tuple[str, ...]:
-        return tuple(line.card for line in self.lines(item) if line.kind is LineKind.DISCOUNT)
-
-    def add(self, drafted: Draft) -> None:
-        """A draft of this run is history for the next period of the same subscription."""
-        if drafted.subscription in self._lines:
-            self._lines[drafted.subscription] += drafted.lines
 
 
 def _first_day(item: Due) -> date:

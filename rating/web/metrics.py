@@ -124,7 +124,7 @@ class AccrualCollector(Collector):
                 for meter, allowance_units in allowed.items():
                     if allowance_units:
                         allowance.add_metric([*labels, meter], allowance_units)
-                amount.add_metric([*labels, group.plan.currency.code], owed[index])
+                amount.add_metric([*labels, group.currency.code], owed[index])
                 start.add_metric(labels, bounds[0])
                 end.add_metric(labels, bounds[1])
                 info.add_metric([*labels, upsell], 1.0)

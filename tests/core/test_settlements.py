@@ -16,6 +16,7 @@ from rating.core.drafts import draft
 from rating.core.invoices import LineItem, LineKind
 from rating.core.money import Currency, Money, Rounding
 from rating.core.settlements import Settlement, Tax, remaining, settle
+from rating.core.standing import Standing
 from tests.stories import ACME, OCTOBER, PRO
 
 USD = Currency("USD")
@@ -139,7 +140,7 @@ def test_an_invoice_adds_up_with_everything_agreed() -> None:
         PRO,
         settlement=Settlement(discounts=(TEN,), minimum=Fraction(45), taxes=(Tax("VAT", Fraction(19)),)),
     )
-    paper = draft(ACME, plan, OCTOBER, {}, "c", credits=(Credit(Fraction(5), "gift"),))
+    paper = draft(ACME, plan, OCTOBER, {}, "c", standing=Standing(credits=(Credit(Fraction(5), "gift"),)))
     assert [(line.title, line.amount.digits) for line in paper.lines] == [
         ("Pro fee", "49.00"),
         ("API calls", "0.00"),
