@@ -237,7 +237,7 @@ def catalogue_as_digested(named: str, text: str) -> Iterator[Finding]:
 def invoiced_windows_stand(
     one: Record, windows: Callable[[LineItem, str], tuple[int, Iterable[tuple[Period, Completeness, Usage]]]]
 ) -> Iterator[Finding]:
-    """What a line charges is what the closed windows of its period still say.
+    """The closed windows of a line's period are still those it was charged from.
 
     `windows` gives, for a line and its consumer, how many windows of the line's meter are closed in its period and the
     consumer's rows in them, in order of time and dimensions.
@@ -250,12 +250,11 @@ def invoiced_windows_stand(
             continue
         closed, rows = windows(line, paper.draft.consumer)
         now = metered(rows, closed, line.degraded)
-        quantity = Fraction(now.quantity, 10**line.digits)
-        if (now.digest, closed, quantity) != (line.usage_digest, line.windows, line.quantity):
+        if (now.digest, closed) != (line.usage_digest, line.windows):
             yield Finding(
                 f"invoice {one.number}, line {number}",
-                f"charges {_decimal(line.quantity)} of {line.meter} from {line.windows} windows with digest "
-                f"{line.usage_digest[:12]}, but the book has {_decimal(quantity)} from {closed} with {now.digest[:12]}",
+                f"was charged from {line.windows} windows of {line.meter} with digest {line.usage_digest[:12]}, "
+                f"but the book has {closed} with {now.digest[:12]}, which count {now.quantity}",
                 "windows were closed or changed after issue; correct the usage with an adjustment",
             )
 

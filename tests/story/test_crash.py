@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import create_engine
 
 from rating.adapters.store import open_book
-from rating.core.checks import check_invoices, usage_as_closed
 from rating.core.periods import Period
+from rating.jobs.audit import audit
 from rating.jobs.collect import collect
 from tests.forked import FORKED
 
@@ -31,8 +31,7 @@ def contents(url: str) -> dict[str, object]:
     with open_book(url) as book:
         records = book.invoice_records()
         closings = list(book.closing_records())
-        assert list(check_invoices(records)) == []
-        assert [finding for closing in closings for finding in usage_as_closed(closing)] == []
+        assert list(audit(book)) == []
         return {
             "catalogues": book.catalogues(),
             "held": book.held(),
