@@ -130,11 +130,17 @@ def _answered(line: bytes) -> dict[str, Any]:
     try:
         asked = json.loads(line, parse_float=Decimal, parse_constant=_not_a_number)
         return answer(asked).as_json()
-    except (RatingError, ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:
-        name = asked.get("id") if isinstance(asked, dict) else None
-        named = {"id": name} if isinstance(name, str | int) else {}
-        kind = type(error).__name__ if isinstance(error, RatingError) else "SpecError"
-        return {**named, "error": {"type": kind, "message": str(error)}}
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _error(asked, "SpecError", f"the line is not JSON: {error}; write one object per line")
+    except RatingError as error:
+        return _error(asked, type(error).__name__, str(error))
+    except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+        return _error(asked, "SpecError", str(error))
+
+
+def _error(asked: Any, kind: str, message: str) -> dict[str, Any]:
+    name = asked.get("id") if isinstance(asked, dict) else None
+    return {**({"id": name} if isinstance(name, str | int) else {}), "error": {"type": kind, "message": message}}
 
 
 def _not_a_number(text: str) -> NoReturn:
