@@ -82,6 +82,11 @@ class Api:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    def stop(self) -> None:
+        """SIGTERM: requests in progress are finished first."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=30)
+
 
 def scrape(port: int) -> Counter[str] | None:
     """Totals by consumer, or None if nobody answers."""

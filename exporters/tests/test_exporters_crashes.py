@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 
-def harness() -> ModuleType:
-    path = Path(__file__).parent / "crash_harness.py"
-    spec = importlib.util.spec_from_file_location("crash_harness", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.slow
-def test_workers_killed_under_load_lose_and_invent_nothing(tmp_path: Path) -> None:
-    story = harness().run(tmp_path, kills=12)
+def test_workers_killed_under_load_lose_and_invent_nothing(tmp_path: Path, crash_harness: ModuleType) -> None:
+    story = crash_harness.run(tmp_path, kills=12)
     delivered = sum(story.delivered.values())
     assert delivered > 100
     assert story.scrapes > 5
