@@ -43,10 +43,10 @@ class Series:
 
     def _run(self, value: float | str, times: int, step: float) -> str:
         if value == MISSING:
-            return f"_x{times - 1}" if times > 1 else "_"
+            return f"_x{times}"
         if value == STALE:
             return "stale"
-        # promtool's `a+bxn` is n + 1 samples
+        # promtool's `a+bxn` is n + 1 samples, though its `_xn` is n
         return f"{value:.12g}+{step:.12g}x{times - 1}"
 
 
