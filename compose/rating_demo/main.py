@@ -94,11 +94,13 @@ def _tell(stage: Stage, screen: Screen, install: bool) -> None:
 
     with screen.step("Last month is whole, so its invoices are issued"):
         invoices = _invoices(stage, history)
-        _show(stage, screen, "invoices", "list")
         richest = max(invoices, key=lambda invoice: len(invoice.draft.lines))
-        _show(stage, screen, "invoices", "show", richest.number)
         metered = next(number for number, line in enumerate(richest.draft.lines, 1) if line.meter)
-        _show(stage, screen, "explain", f"{richest.number}/{metered}")
+        with screen.picture("invoices", "Last month's invoices"):
+            _show(stage, screen, "invoices", "list")
+            _show(stage, screen, "invoices", "show", richest.number)
+        with screen.picture("explain", "One line, down to its windows"):
+            _show(stage, screen, "explain", f"{richest.number}/{metered}")
         screen.say("--windows lists every window, --queries what Prometheus was asked for them.")
 
     with screen.step("The day with the gap, measured again, says what the book says"):
@@ -106,20 +108,20 @@ def _tell(stage: Stage, screen: Screen, install: bool) -> None:
 
     with screen.step("Exact usage beside what increase() would have billed"):
         rows = compare(stage.prometheus.url, stage.catalogue, invoices, history)
-        _compare(screen, stage, rows)
+        with screen.picture("exact", "Exact usage beside increase()"):
+            _compare(screen, stage, rows)
 
     first = stage.catalogue.meters[OUTGROWN]
     if history.now < history.this_month.start + first.window + first.settling:
         screen.say("This month is younger than one window: no usage of it is closed yet, and alerts wait for that.")
         return
     with screen.step(f"This month is open: {ALMOST_OUT} uses its allowance up, in real calls"):
-        alert = _outgrow(stage, screen, history)
-        _deliver(screen, stage, alert)
-        used = history.usage(OUTGROWN, history.this_month).get(ALMOST_OUT, 0)
-        live = stage.callers.answered[ALMOST_OUT, 200]
-        screen.say(
-            f"  By now its callers were answered {live:,} times: {used + live:,} in truth, never less than alerted."
-        )
+        with screen.picture("alert", "Outgrown while one looks"):
+            alert = _outgrow(stage, screen, history)
+            _deliver(screen, stage, alert)
+        truth = history.usage(OUTGROWN, history.this_month).get(ALMOST_OUT, 0)
+        truth += stage.callers.answered[ALMOST_OUT, 200]
+        screen.say(f"The callers know better: {truth:,} by now. An alert never claims more than was counted.")
         screen.console.print()
         _show(stage, screen, "accrue", "--consumer", ALMOST_OUT)
         screen.say("The engine is exact through the last closed window; the alert adds what was counted since.")

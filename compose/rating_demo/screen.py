@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 _WIDE = 120
+_FONT = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
 
 
 class Screen:
-    """A terminal, or a log that is read later: then a bar becomes a line every tenth."""
+    """A terminal, or a log that is read later: then a bar becomes a line every tenth.
 
-    def __init__(self, console: Console | None = None) -> None:
+    With `pictures`, a folder, parts of what is shown are saved there as SVG, in colour whatever stdout is.
+    """
+
+    def __init__(self, console: Console | None = None, *, pictures: Path | None = None) -> None:
         self.console = console or Console(highlight=False)
-        if not self.console.is_terminal:
+        self._pictures = pictures
+        if pictures is not None:
+            self.console = Console(
+                highlight=False, width=_WIDE, record=True, force_terminal=True, force_interactive=False
+            )
+        elif not self.console.is_terminal:
             self.console = Console(highlight=False, width=_WIDE, file=self.console.file)
         self._steps = 0
 
@@ -42,7 +53,7 @@ class Screen:
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
         """Yields what to tell how much is done."""
-        if self.console.is_terminal:
+        if self.console.is_terminal and self._pictures is None:
             columns = (
                 TextColumn("   {task.description}"),
                 BarColumn(bar_width=40),
@@ -63,6 +74,19 @@ class Screen:
                 self.say(f"{what}: {done} of {total}")
 
         yield note
+
+    @contextmanager
+    def picture(self, name: str, title: str) -> Iterator[None]:
+        """What is shown inside becomes `name`.svg, when pictures are wanted."""
+        if self._pictures is None:
+            yield
+            return
+        self.console.export_text()  # forget what was shown before
+        yield
+        self._pictures.mkdir(parents=True, exist_ok=True)
+        drawn = self.console.export_svg(title=title, unique_id=name)
+        # The viewer's own monospace font will do; a picture must not call anybody.
+        (self._pictures / f"{name}.svg").write_text(_FONT.sub("", drawn))
 
     def command(self, words: tuple[str, ...], printed: str) -> None:
         """A command as one would type it, and what it printed."""

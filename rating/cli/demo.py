@@ -20,6 +20,7 @@ def command(
     install: Annotated[
         bool, typer.Option("--install", help="Install missing parts by apt-get, where that can be done.")
     ] = False,
+    pictures: Annotated[Path | None, typer.Option(help="Save what is shown as SVG pictures in this folder.")] = None,
     folder: Annotated[
         Path | None, typer.Option(help="Where state and logs are kept, emptied at each start; .demo/ by default.")
     ] = None,
@@ -31,9 +32,10 @@ def command(
     try:
         # Imported late: no other command needs its parts, and an installed wheel has no catalogue to demonstrate.
         from rating_demo import main
+        from rating_demo.screen import Screen
     except ModuleNotFoundError as error:
         raise RatingError(
             f"the demonstration needs {error.name}; in a checkout, `make demo` brings everything"
         ) from error
-    told = main.run(once=once, install=install, folder=folder)
+    told = main.run(once=once, install=install, folder=folder, screen=Screen(pictures=pictures))
     raise typer.Exit(DONE if told else FAILED)
