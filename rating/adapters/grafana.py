@@ -13,7 +13,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable
 from rating.ports import ShownBoard
-from rating.settings import safe_url
 
 _TIMEOUT = 30.0
 
@@ -32,9 +31,10 @@ class GrafanaBoards:
         except ImportError as error:
             raise EdgeUnavailable("grafana-client is not installed; pip install 'rating-engine[grafana]'") from error
         parts = urlsplit(url)
+        # Without user and password: this is printed.
+        self._where = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise EdgeRefused(f"{safe_url(url)!r} is not an address; write https://grafana.example")
-        self._where = safe_url(url)
+            raise EdgeRefused(f"{self._where!r} is not an address of Grafana; write https://grafana.example")
         # The client glues its paths to ours: a path in front must end in a slash.
         whole = urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/"))
         self._api = GrafanaApi.from_url(whole, credential=token or None, timeout=timeout)

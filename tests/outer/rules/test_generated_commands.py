@@ -1,4 +1,4 @@
-"""`rating rules` and `rating dashboards`: in an empty folder, in a copy of this repository, against a stand-in Grafana."""
+"""`rating rules` and `rating dashboards`: in an empty folder, in a copy of this repository, with a stand-in Grafana."""
 
 from __future__ import annotations
 
