@@ -70,9 +70,8 @@ def _contracts(count: int) -> Contracts:
     meters = {
         name: Meter(name=name, metric=f"{name}_total", consumer="consumer", window=DAY) for name in ("a", "b", "c")
     }
-    tiers = Tiers(
-        (*tuple(Tier(Fraction(10 ** n), unit_price=Fraction(5, 10 ** (n + 1))) for n in range(2, 6)), Tier(None, unit_price=Fraction(1, 10 ** 7)))
-    )
+    steps = [Tier(Fraction(10**n), unit_price=Fraction(5, 10 ** (n + 1))) for n in range(2, 6)]
+    tiers = Tiers((*steps, Tier(None, unit_price=Fraction(1, 10**7))))
     cards = (
         RateCard("a", "A", meters["a"], Graduated(tiers), Fraction(1000)),
         RateCard("b", "B", meters["b"], PerUnit(Fraction("0.0004")), Fraction(0)),
