@@ -16,8 +16,9 @@ from rating.core.bends import Comparison, Stretch, compare
 from rating.core.catalogue import Catalogue
 from rating.core.meters import Meter
 from rating.core.money import decimal_text, fixed_point
+from rating.core.periods import stamp
 from rating.core.plans import Plan
-from rating.core.pricetables import Point, curve, price_rows
+from rating.core.pricetables import Point, agreements, curve, plan_agreements, price_rows
 from rating.core.ratecards import RateCard
 from rating.core.subscriptions import merge
 from rating.errors import Finding, PricingError, SpecError
@@ -83,17 +84,23 @@ def _price_table(plan: Plan) -> Iterator[dict[str, Any]]:
     if plan.fee:
         yield {"charge": "fee", "what": "fee", "flat": decimal_text(plan.fee), "currency": currency}
     for card in plan.cards:
+        named = {
+            "charge": card.key if card.since is None else f"{card.key} from {stamp(card.since)}",
+            "meter": card.meter.name,
+            "currency": currency,
+        }
         for row in price_rows(card):
-            yield {
-                "charge": card.key,
-                "meter": card.meter.name,
+            yield named | {
                 "what": row.what,
                 "above": decimal_text(row.above),
                 "up to": None if row.up_to is None else decimal_text(row.up_to),
                 "unit price": None if row.unit_price is None else decimal_text(row.unit_price),
                 "flat": decimal_text(row.flat) if row.flat else None,
-                "currency": currency,
             }
+        for agreed in agreements(card):
+            yield named | {"what": agreed}
+    for agreed in plan_agreements(plan):
+        yield {"charge": "invoice", "what": agreed, "currency": currency}
 
 
 def chart(card: RateCard, currency: str, exponent: int) -> Iterator[str]:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from rating.core.adjustments import Discount, DiscountKind, Ramp
 from rating.core.bends import price_bends
 from rating.core.charges import rate
 from rating.core.column import Column
 from rating.core.money import decimal_text
+from rating.core.plans import Plan
 from rating.core.prices.bands import Banded
 from rating.core.prices.dynamic import Dynamic
 from rating.core.prices.flat import Flat
@@ -99,6 +101,53 @@ def _tiers(tiers: Tiers, start: Fraction, what: str) -> list[PriceRow]:
         beyond = "not billed" if tiers.beyond is Beyond.UNBILLED else "refused"
         rows.append(PriceRow(beyond, start + tiers.end, None))
     return rows
+
+
+def agreements(card: RateCard) -> list[str]:
+    """What is agreed about this charge beside its price, in the order it applies."""
+    said = []
+    if card.conversion is not None:
+        factor = card.conversion.factor
+        unit = card.meter.unit
+        rounded = f", rounded {card.conversion.rounding}" if card.conversion.rounding is not None else ""
+        if factor < 1:
+            said.append(f"priced per {decimal_text(1 / factor)} {unit}s{rounded}")
+        else:
+            said.append(f"one {unit} is priced as {decimal_text(factor)}{rounded}")
+    if isinstance(card.commitment, Ramp):
+        said.append(f"a promise that changes over {len(card.commitment.steps)} periods")
+    elif card.commitment is not None:
+        promised = card.commitment.quantity if card.commitment.amount is None else card.commitment.amount
+        what = f"{card.meter.unit}s" if card.commitment.amount is None else "of money"
+        assert promised is not None
+        beyond = f", beyond it {decimal_text(card.commitment.overage_factor)} times the price"
+        rest = ", the unused rest is owed" if card.commitment.true_up else ""
+        said.append(f"{decimal_text(promised)} {what} promised{beyond}{rest}")
+    return said + _settled(card.adjustments.discounts, card.adjustments.maximum, card.adjustments.minimum)
+
+
+def plan_agreements(plan: Plan) -> list[str]:
+    """What is agreed about the whole invoice, in the order it applies."""
+    agreed = plan.settlement
+    taxes = [f"{tax.title} {decimal_text(tax.percent)}%" for tax in agreed.taxes]
+    contained = ", contained in the prices" if agreed.tax_inclusive else ""
+    return _settled(agreed.discounts, agreed.maximum, agreed.minimum) + [f"{tax}{contained}" for tax in taxes]
+
+
+def _settled(discounts: Sequence[Discount], maximum: Fraction | None, minimum: Fraction | None) -> list[str]:
+    said = []
+    for discount in discounts:
+        off = decimal_text(discount.value) + ("%" if discount.kind is DiscountKind.PERCENTAGE else "")
+        code = f" ({discount.code})" if discount.code else ""
+        starts = f", from {discount.starts}" if discount.starts else ""
+        ends = f", before {discount.ends}" if discount.ends else ""
+        times = f", {discount.redemptions} times" if discount.redemptions is not None else ""
+        said.append(f"{off} off{code}{starts}{ends}{times}")
+    if maximum is not None:
+        said.append(f"at most {decimal_text(maximum)}")
+    if minimum is not None:
+        said.append(f"at least {decimal_text(minimum)}")
+    return said
 
 
 @dataclass(frozen=True, slots=True)
