@@ -185,7 +185,7 @@ def _compare(screen: Screen, stage: Stage, rows: list[Compared]) -> None:
             ),
         )
         before = row.consumer
-    screen.console.print(table)
+    screen.table(table)
     screen.say(
         "increase() bills the second replica's week twice. With the replicas deduplicated (dedup.) it still guesses"
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 from rich.text import Text
 
 _WIDE = 120
@@ -74,6 +75,12 @@ class Screen:
                 self.say(f"{what}: {done} of {total}")
 
         yield note
+
+    def table(self, table: Table) -> None:
+        """Laid out first and printed as whole lines: drawn cell by cell, some viewers drop a cell's leading spaces."""
+        with self.console.capture() as drawn:
+            self.console.print(table)
+        self.console.print(Text.from_ansi(drawn.get()), soft_wrap=True)
 
     @contextmanager
     def picture(self, name: str, title: str) -> Iterator[None]:

@@ -151,7 +151,6 @@ def from_seconds(value: int) -> datetime:
 
 
 def stamp(instant: datetime) -> str:
-    """`2026-10-01 00:00` for whole minutes, with seconds otherwise; always UTC."""
-    return instant.strftime(
-        "%Y-%m-%d %H:%M" if instant.second == 0 and instant.microsecond == 0 else "%Y-%m-%d %H:%M:%S.%f"
-    )
+    """`2026-10-01 00:00` for whole minutes, with as much of the seconds as there is otherwise; always UTC."""
+    seconds = ":%S.%f" if instant.microsecond else ":%S" if instant.second else ""
+    return instant.strftime(f"%Y-%m-%d %H:%M{seconds}")
