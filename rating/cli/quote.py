@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any, NoReturn
@@ -12,15 +14,23 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from rating.bootstrap import load_catalogue
-from rating.cli.frame import FORMAT, WRONG_INPUT, Format, settings_of, show
-from rating.core.charges import rate
+from rating.cli.frame import FORMAT, WRONG_INPUT, Format, now, settings_of, show
+from rating.core.charges import Kind, explain, rate, rate_mixed
 from rating.core.column import Column
-from rating.core.money import Money, decimal_text, exact, round_amount, total
+from rating.core.invoices import LineItem, LineKind
+from rating.core.money import decimal_text, exact, round_amount, total
+from rating.core.periods import Period, billing_period
 from rating.core.plans import Plan
+from rating.core.prices.bands import Banded
+from rating.core.prices.matrix import Matrix
+from rating.core.ratecards import RateCard
+from rating.core.settlements import settle
 from rating.errors import Finding, RatingError, SpecError
 from rating.specs.interchange import quote as answer
 from rating.specs.nearest import or_one_of
 
+CALENDAR = date(2000, 1, 1)
+"""Calendar periods: a quote is for nobody in particular."""
 COLUMNS = ("line", "what", "quantity", "unit_price", "amount")
 
 
@@ -32,7 +42,7 @@ def quote(
     context: typer.Context,
     plan: Annotated[str | None, typer.Argument(help="A plan of the catalogue.")] = None,
     usage: Annotated[
-        list[str] | None, typer.Option("--usage", "-u", help="METER=QUANTITY in whole units, as often as needed.")
+        list[str] | None, typer.Option("--usage", "-u", help="METER=QUANTITY or METER[KIND]=QUANTITY, often.")
     ] = None,
     stdin: Annotated[
         bool, typer.Option("--stdin", help="JSON lines of price and usage in, exact and rounded amounts out.")
@@ -49,32 +59,53 @@ def quote(
         return
     if plan is None:
         raise typer.BadParameter("name a plan of the catalogue, or read prices with --stdin")
-    plans = load_catalogue(settings_of(context)).plans
-    if plan not in plans:
-        _refuse("PLAN", f'no plan is called "{plan}"', or_one_of(plan, plans))
-    rows = list(quoted(plans[plan], _quantities(usage or [], plans[plan])))
-    show(rows, COLUMNS, format, f"{plans[plan].title}, one {plans[plan].cadence}, in {plans[plan].currency}")
+    catalogue, moment = load_catalogue(settings_of(context)), now()
+    if plan not in catalogue.plans:
+        _refuse("PLAN", f'no plan is called "{plan}"', or_one_of(plan, catalogue.plans))
+    chosen = catalogue.plans[plan]
+    period = billing_period(chosen.cadence, CALENDAR, catalogue.zone, moment)
+    cards = in_force(chosen, moment)
+    rows = list(quoted(chosen, cards, _usage(usage or [], chosen, cards), period))
+    show(rows, COLUMNS, format, f"{chosen.title}, one {chosen.cadence}, in {chosen.currency}")
 
 
-def quoted(plan: Plan, quantities: Mapping[str, Fraction]) -> Iterator[dict[str, Any]]:
-    """One row per step of every price, one per rounded line, and the total."""
-    lines: list[Money] = []
+def in_force(plan: Plan, moment: datetime) -> tuple[RateCard, ...]:
+    """The version of each card that holds at that moment; versions of one card follow each other in time."""
+    latest = {card.key: card for card in plan.cards if card.since is None or card.since <= moment}
+    return tuple(latest.values())
+
+
+def quoted(
+    plan: Plan, cards: tuple[RateCard, ...], usage: Mapping[str, Mapping[Kind, Fraction]], period: Period
+) -> Iterator[dict[str, Any]]:
+    """One row per step of every price, one per rounded line, what is agreed about the whole, and the total."""
+    lines: list[LineItem] = []
     if plan.fee:
-        lines.append(round_amount(plan.fee, plan.currency, plan.rounding))
-        yield _row(plan.title, "fee", amount=lines[-1].digits)
-    for card in plan.cards:
-        quantity = quantities.get(card.meter.name, Fraction(0))
-        rated = rate(card, Column.of([quantity]))
-        (overage,), (amount,) = rated.overage.fractions(), rated.amount.fractions()
+        lines.append(_line(plan, LineKind.FEE, plan.title, plan.fee, period))
+        yield _row(plan.title, "fee", amount=lines[-1].amount.digits)
+    for card in cards:
+        kinds = usage.get(card.meter.name, {})
+        quantity = sum(kinds.values(), Fraction(0))
+        if card.mixed:
+            rated, steps = rate_mixed(card, kinds)
+        else:
+            rated, steps = rate(card, Column.of([quantity])), explain(card, quantity)
+        amount = rated.amount.total()
         if not quantity and not amount:
             continue
-        if quantity != overage:
-            yield _row(card.title, "included", quantity - overage, Fraction(0), "0")
-        for step in card.price.portions(overage):
+        for step in steps:
             yield _row(card.title, step.what, step.quantity, step.unit_price, decimal_text(step.amount))
-        lines.append(round_amount(amount, plan.currency, plan.rounding))
-        yield _row(card.title, f"line, {decimal_text(quantity)} {card.meter.unit}", amount=lines[-1].digits)
-    yield _row("total", amount=total(lines, plan.currency).digits)
+        lines.append(_line(plan, LineKind.USAGE, card.title, amount, period))
+        yield _row(card.title, f"line, {decimal_text(quantity)} {card.meter.unit}", amount=lines[-1].amount.digits)
+    whole = Fraction(1)
+    after = settle(lines, plan.settlement, period=period, share=whole, currency=plan.currency, rounding=plan.rounding)
+    for line in after:
+        yield _row(line.title, str(line.kind), amount=line.amount.digits)
+    yield _row("total", amount=total([line.amount for line in (*lines, *after)], plan.currency).digits)
+
+
+def _line(plan: Plan, kind: LineKind, title: str, exactly: Fraction, period: Period) -> LineItem:
+    return LineItem(kind, "", title, period, exactly, round_amount(exactly, plan.currency, plan.rounding))
 
 
 def _row(
@@ -89,23 +120,47 @@ def _row(
     }
 
 
-def _quantities(usage: list[str], plan: Plan) -> dict[str, Fraction]:
-    meters = {card.meter.name for card in plan.cards}
-    quantities: dict[str, Fraction] = {}
-    for written in usage:
-        meter, equals, text = written.partition("=")
-        if not equals:
-            _refuse("--usage", f'"{written}" says no quantity', "write METER=QUANTITY, such as api_calls=120000")
+_USAGE = re.compile(r"(?P<meter>[^=\[\]]+)(\[(?P<kind>[^\]]*)\])?=(?P<quantity>.*)")
+
+
+def _usage(written: list[str], plan: Plan, cards: tuple[RateCard, ...]) -> dict[str, dict[Kind, Fraction]]:
+    """Quantities by meter and kind; a meter whose price does not look at kinds has the one kind ()."""
+    meters = {card.meter.name: card for card in cards}
+    usage: dict[str, dict[Kind, Fraction]] = {}
+    for text in written:
+        parts = _USAGE.fullmatch(text)
+        if parts is None:
+            _refuse("--usage", f'"{text}" says no quantity', "write METER=QUANTITY, such as api_calls=120000")
+        meter, kinds = parts["meter"], tuple((parts["kind"] or "").split(",")) if parts["kind"] else ()
         if meter not in meters:
             _refuse("--usage", f'plan "{plan.key}" does not price meter "{meter}"', or_one_of(meter, meters))
+        _check_kind(meters[meter], kinds)
         try:
-            quantity = exact(text)
+            quantity = exact(parts["quantity"])
         except ValueError:
-            _refuse("--usage", f'"{text}" is not a quantity', f"write {meter}=120000")
+            _refuse("--usage", f'"{parts["quantity"]}" is not a quantity', f"write {meter}=120000")
         if quantity < 0:
-            _refuse("--usage", f'"{text}" is negative', "quantities are zero or more")
-        quantities[meter] = quantities.get(meter, Fraction(0)) + quantity
-    return quantities
+            _refuse("--usage", f'"{parts["quantity"]}" is negative', "quantities are zero or more")
+        of_meter = usage.setdefault(meter, {})
+        of_meter[kinds] = of_meter.get(kinds, Fraction(0)) + quantity
+    return usage
+
+
+def _check_kind(card: RateCard, kinds: Kind) -> None:
+    """Refuses usage that does not say what its price looks at."""
+    meter = card.meter.name
+    match card.price:
+        case Matrix(dimensions=dimensions) if len(kinds) != len(dimensions):
+            _refuse(
+                "--usage", f'the price of "{meter}" depends on its kind', f"write {meter}[{','.join(dimensions)}]=5"
+            )
+        case Banded(prices=prices) if kinds not in {(name,) for name in prices}:
+            known = ", ".join(f"{meter}[{name}]=5" for name in prices)
+            _refuse("--usage", f'the price of "{meter}" depends on the time of use', f"write {known}")
+        case Matrix() | Banded():
+            pass
+        case _ if kinds:
+            _refuse("--usage", f'the price of "{meter}" does not depend on its kind', f"write {meter}=5")
 
 
 def _refuse(where: str, what: str, hint: str) -> NoReturn:

@@ -17,6 +17,7 @@ version: 1
 currency: USD
 meters:
   calls: {metric: api_requests_total, consumer: consumer_id}
+  tokens: {metric: tokens_total, consumer: consumer_id, unit: token, dimensions: [model, direction]}
   seconds: {metric: stream_seconds_total, consumer: consumer_id, unit: second, resolution: "0.001"}
 plans:
   pro:
@@ -30,6 +31,21 @@ plans:
           - {up_to: 1_000_000, unit_price: "0.0005"}
           - {unit_price: "0.0003"}
       - {meter: seconds, name: Streaming, unit_price: "0.00045"}
+  models:
+    charges:
+      - meter: tokens
+        included: 100
+        matrix:
+          by: [model, direction]
+          cells:
+            - {match: {model: large, direction: out}, unit_price: "0.03"}
+            - {match: {model: large}, unit_price: "0.01"}
+          default: {unit_price: "0.001"}
+      - meter: calls
+        times:
+          timezone: Europe/Berlin
+          bands: [{name: night, start: "22:00", end: "06:00", unit_price: "0.5"}]
+          otherwise: {unit_price: 1}
 """
 
 
@@ -41,9 +57,9 @@ def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def quoted(capsys: pytest.CaptureFixture[str], *usage: str) -> list[dict[str, Any]]:
+def quoted(capsys: pytest.CaptureFixture[str], *usage: str, plan: str = "pro") -> list[dict[str, Any]]:
     flags = [flag for each in usage for flag in ("--usage", each)]
-    assert run(["quote", "pro", *flags, "--format", "json"]) == 0
+    assert run(["quote", plan, *flags, "--format", "json"]) == 0
     return list(json.loads(capsys.readouterr().out))
 
 
@@ -65,6 +81,23 @@ def test_usage_of_one_meter_may_be_given_in_pieces(catalogue: Path, capsys: pyte
     assert quoted(capsys, "calls=90000", "calls=20000")[-1]["amount"] == "54.00"
 
 
+def test_usage_says_its_kind_where_the_price_depends_on_it(catalogue: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    usage = (
+        "tokens[large,out]=200",
+        "tokens[large,in]=50",
+        "tokens[tiny,in]=1000",
+        "calls[night]=4",
+        "calls[otherwise]=3",
+    )
+    rows = quoted(capsys, *usage, plan="models")
+    # The allowance is used up in the order of the kinds' names: 50 of large,in, then 50 of large,out.
+    assert [row["amount"] for row in rows if row["what"].startswith("line") or row["line"] == "total"] == [
+        "5.50",
+        "5.00",
+        "10.50",
+    ]
+
+
 def test_without_usage_the_fee_remains(catalogue: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [row["amount"] for row in quoted(capsys)] == ["49.00", "49.00"]
 
@@ -74,6 +107,9 @@ def test_without_usage_the_fee_remains(catalogue: Path, capsys: pytest.CaptureFi
     [
         (["pr"], 'PLAN: no plan is called "pr"; did you mean "pro"?'),
         (["pro", "--usage", "call=5"], 'plan "pro" does not price meter "call"; did you mean "calls"?'),
+        (["pro", "--usage", "calls[night]=5"], 'the price of "calls" does not depend on its kind'),
+        (["models", "--usage", "tokens=5"], "write tokens[model,direction]=5"),
+        (["models", "--usage", "calls[noon]=5"], "write calls[night]=5, calls[otherwise]=5"),
         (["pro", "--usage", "calls"], '"calls" says no quantity; write METER=QUANTITY'),
         (["pro", "--usage", "calls=many"], '"many" is not a quantity'),
         (["pro", "--usage", "calls=-5"], '"-5" is negative'),
@@ -142,7 +178,7 @@ GOOD = (
         ('{"model": "allocation", "currency": "USD", "card": {"weights": []}, "usage": {"amount": "1"}}', "weights"),
         ('{"currency": "USD", "price": {"gradated": []}, "quantity": "5"}', 'did you mean "graduated"?'),
         (
-            '{"currency": "USD", "price": {"matrix": {"by": ["m"], "cells": [{"match": {}, "flat": 1}]}}, "quantity": 5}',
+            '{"currency": "USD", "price": {"matrix": {"by": ["m"], "cells": [{"match": {}, "flat":1}]}}, "quantity":5}',
             "m",
         ),
         (
