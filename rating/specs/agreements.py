@@ -12,7 +12,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from rating.core.adjustments import Adjustments, Commitment, Discount, DiscountKind
+from rating.core.adjustments import Adjustments, Commitment, Discount, DiscountKind, Ramp
 from rating.core.balances import Credit
 from rating.core.money import Rounding, decimal_text
 from rating.core.prices.converted import Conversion
@@ -151,8 +151,14 @@ def adjustments_of(
     return Adjustments(discounts_of(discounts), maximum, minimum)
 
 
-def commitment_of(spec: CommitmentSpec | None) -> Commitment | None:
-    return None if spec is None else Commitment(spec.amount, spec.quantity, spec.overage_factor, spec.true_up)
+def commitment_of(spec: CommitmentSpec) -> Commitment:
+    return Commitment(spec.amount, spec.quantity, spec.overage_factor, spec.true_up)
+
+
+def promise_of(commitment: CommitmentSpec | None, ramp: Sequence[CommitmentSpec] | None) -> Commitment | Ramp | None:
+    if ramp is not None:
+        return Ramp(tuple(commitment_of(step) for step in ramp))
+    return None if commitment is None else commitment_of(commitment)
 
 
 def conversion_of(spec: ConversionSpec | None) -> Conversion | None:

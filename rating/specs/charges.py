@@ -13,7 +13,7 @@ from rating.core.periods import align, stamp
 from rating.core.prices.bands import Bands
 from rating.core.ratecards import RateCard
 from rating.core.tiers import Beyond
-from rating.specs.agreements import adjustments_of, commitment_of, conversion_of
+from rating.specs.agreements import adjustments_of, conversion_of, promise_of
 from rating.specs.fields import duration_text
 from rating.specs.findings import Findings, Place
 from rating.specs.nearest import or_one_of
@@ -55,6 +55,8 @@ def card_of(charge: ChargeSpec, place: Place, findings: Findings, meters: Meters
             "a minimum applies after the cap, so nothing else would ever be owed",
         )
     _mixed(charge, meter, place, findings, zone)
+    if charge.commitment is not None and charge.ramp is not None:
+        findings.add(place.at("ramp"), "a commitment and a ramp are both written", "keep one of them")
     since = None if charge.since is None else instant_of(charge.since, zone)
     if since is not None:
         on_a_window(since, [meter], place.at("from"), findings)
@@ -67,7 +69,7 @@ def card_of(charge: ChargeSpec, place: Place, findings: Findings, meters: Meters
         price=price_of(charge, zone),
         included=charge.included,
         conversion=conversion_of(charge.conversion),
-        commitment=commitment_of(charge.commitment),
+        commitment=promise_of(charge.commitment, charge.ramp),
         adjustments=adjustments_of(charge.discounts, charge.maximum, charge.minimum),
         since=since,
     )
@@ -115,10 +117,13 @@ def _mixed(charge: ChargeSpec, meter: Meter, place: Place, findings: Findings, z
                 findings.add(here.at("name"), f'"{band.name}" is the name of another band', "give it its own name")
             for key in ("start", "end"):
                 _band_on_a_window(getattr(band, key), meter, charge.times.timezone or zone, here.at(key), findings)
-    promised = charge.commitment is not None and charge.commitment.quantity is not None
-    if promised and (charge.matrix is not None or charge.times is not None):
+    promises = [(charge.commitment, place.at("commitment"))] if charge.commitment is not None else []
+    promises += [(step, place.at("ramp", i)) for i, step in enumerate(charge.ramp or [])]
+    for promise, here in promises:
+        if promise.quantity is None or (charge.matrix is None and charge.times is None):
+            continue
         findings.add(
-            place.at("commitment", "quantity"),
+            here.at("quantity"),
             "units cannot be promised where their price depends on what they are or when they were used",
             "promise an amount of money",
         )

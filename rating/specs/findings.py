@@ -126,6 +126,7 @@ _ENTRY = {
     "overrides": "override",
     "discounts": "discount",
     "credits": "credit",
+    "ramp": "step",
     "taxes": "tax",
     "at": "share",
 }

@@ -119,6 +119,11 @@ class TermsSpec(Spec):
         default=None, description="The price and what is included are in another unit than the meter counts."
     )
     commitment: CommitmentSpec | None = Field(default=None, description="Money or units promised for a whole period.")
+    ramp: list[CommitmentSpec] | None = Field(
+        default=None,
+        min_length=1,
+        description="Promises that change: one for each of the subscription's periods, the last from then on.",
+    )
     discounts: list[DiscountSpec] = Field(
         default_factory=list, description="Off this charge, in this order, each on what the one before left."
     )

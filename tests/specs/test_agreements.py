@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rating.core.adjustments import Adjustments, Commitment, Discount, DiscountKind
+from rating.core.adjustments import Adjustments, Commitment, Discount, DiscountKind, Ramp
 from rating.core.balances import Credit
 from rating.core.charges import rate_mixed
 from rating.core.money import Rounding
@@ -43,6 +43,14 @@ def test_one_charge() -> None:
     # The overage costs half as much again, so 130, less 5 %.
     rated, _ = rate_mixed(card, {("large", "out"): Fraction(2_009_001)})
     assert rated.amount.fractions() == [Fraction("123.5")]
+
+
+def test_a_ramp_is_one_promise_for_each_period() -> None:
+    promise = 'commitment: {amount: "100", overage_factor: "1.5", true_up: true}'
+    text = AGREED.replace(promise, "ramp: [{amount: 50}, {amount: 80}]")
+    catalogue = compile_catalogue([("ramp.yaml", text)])
+    assert catalogue.plans["ai"].cards[0].commitment == Ramp((Commitment(Fraction(50)), Commitment(Fraction(80))))
+    assert compile_catalogue([("again.yaml", catalogue.text)]) == catalogue
 
 
 def test_versions_stand_beside_each_other_and_begin_at_midnight_of_the_zone() -> None:
@@ -138,6 +146,11 @@ MISTAKES = {
         "trial_end: 2026-09-15",
         'agreed.yaml:47: subscription of "acme", trial_end: the trial ends 2026-09-15, not after the start 2026-10-01; '
         "trial_end is the first day that is billed",
+    ),
+    "a commitment and a ramp": (
+        "        discounts: [{percent:",
+        "        ramp: [{amount: 50}, {amount: 80}]\n        discounts: [{percent:",
+        'agreed.yaml:28: plan "ai", meter "tokens", ramp: a commitment and a ramp are both written; keep one of them',
     ),
     "a conversion two ways": (
         "{per: 1_000, round",
