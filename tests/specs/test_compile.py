@@ -96,6 +96,9 @@ subscriptions:
 """
 
 
+AGREED = (Path(__file__).parent / "golden" / "agreed.yaml").read_text()
+
+
 def compiled(text: str) -> Catalogue:
     return compile_catalogue([("catalogue.yaml", text)])
 
@@ -144,6 +147,20 @@ def test_the_canonical_text_compiles_to_an_equal_catalogue_and_its_hash_is_the_d
     catalogue = compiled(text)
     assert compiled(catalogue.text) == catalogue
     assert catalogue.digest == hashlib.sha256(catalogue.text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("saved", ["\ufeff{}", "{}\r\n", "%YAML 1.2\n---\n{}\n..."])
+def test_however_an_editor_saved_it_it_is_the_same_catalogue(saved: str) -> None:
+    text = SKETCH.replace("\n", "\r\n") if "\r" in saved else SKETCH
+    assert compiled(saved.format(text) if "{}" in saved else text) == compiled(SKETCH)
+
+
+def test_words_that_yaml_takes_for_something_else_stay_what_was_written() -> None:
+    text = SKETCH.replace("  scale:\n", "  no:\n").replace("to: scale", "to: no").replace("acme", "on")
+    text += "  - {consumer: 1:30, plan: no, start: 2026-10-01}\n  - {consumer: 010, plan: no, start: 2026-10-01}\n"
+    catalogue = compiled(text)
+    assert [one.consumer for one in catalogue.subscriptions] == ["010", "1:30", "on"]
+    assert "no" in catalogue.plans
 
 
 def test_comments_spelling_order_and_files_do_not_change_the_digest() -> None:
@@ -207,7 +224,7 @@ def test_the_committed_schema_is_fresh_valid_and_explains_every_key() -> None:
             assert "description" in about, key
 
 
-@pytest.mark.parametrize("text", [SKETCH, EVERYTHING])
+@pytest.mark.parametrize("text", [SKETCH, EVERYTHING, AGREED])
 def test_the_schema_accepts_what_compiles(text: str) -> None:
     class Dated(yaml.SafeLoader):
         """Editors read dates as text."""
