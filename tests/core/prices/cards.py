@@ -107,6 +107,20 @@ around = st.fixed_dictionaries(
             ),
             max_size=3,
         ),
+        "proration": st.builds(
+            lambda part, whole: {"basis": "days_ratio", "numerator": part, "denominator": whole},
+            st.integers(0, 31),
+            st.sampled_from([28, 30, 31, 365]),
+        ),
+        "commitment": st.builds(
+            lambda promise, factor, true_up: {**promise, "overage_factor": factor, "true_up": true_up},
+            st.one_of(
+                st.builds(lambda amount: {"amount": amount}, decimals(3_000, 2)),
+                st.builds(lambda units: {"quantity": str(units)}, st.integers(0, 50)),
+            ),
+            st.sampled_from(["1", "1.5", "2"]),
+            st.booleans(),
+        ),
         "maximum": decimals(3_000, 2),
         "minimum": decimals(3_000, 2),
         "currency_conversion": st.sampled_from(["1", "0.92", "151.37"]),

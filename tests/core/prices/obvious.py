@@ -158,12 +158,33 @@ def adjusted(card: dict[str, Any], amount: Fraction, final: bool = True) -> Frac
     return amount * F(card.get("currency_conversion", 1))
 
 
-def listed(card: dict[str, Any], q_converted: Fraction, how: dict[str, str]) -> Fraction:
-    return price(card, billable(card, q_converted), how)
+def share(card: dict[str, Any]) -> Fraction:
+    part = card.get("proration")
+    return F(part["numerator"]) / F(part["denominator"]) if part else F(1)
+
+
+def committed(
+    promise: dict[str, Any], inside: Fraction, all_of_it: Fraction, promised: Fraction, final: bool
+) -> Fraction:
+    amount = inside + (all_of_it - inside) * F(promise["overage_factor"])
+    return amount + max(promised - inside, F(0)) if promise["true_up"] and final else amount
+
+
+def listed(card: dict[str, Any], q_converted: Fraction, how: dict[str, str], final: bool = True) -> Fraction:
+    """By the list price for this part of a period, under what was promised."""
+    q = billable(card, q_converted)
+    amount, promise = price(card, q, how) * share(card), card.get("commitment")
+    if promise is None:
+        return amount
+    if "amount" in promise:
+        return committed(promise, min(amount, F(promise["amount"])), amount, F(promise["amount"]), final)
+    units = F(promise["quantity"])
+    promised = price(card, units, how) * share(card)
+    return committed(promise, price(card, min(q, units), how) * share(card), amount, promised, final)
 
 
 def owed(card: dict[str, Any], q_converted: Fraction, how: dict[str, str], final: bool = True) -> Fraction:
-    return adjusted(card, listed(card, q_converted, how), final)
+    return adjusted(card, listed(card, q_converted, how, final), final)
 
 
 def quote(line: dict[str, Any]) -> tuple[Fraction, Fraction]:
@@ -192,9 +213,14 @@ def usage_amount(card: dict[str, Any], usage: dict[str, Any], how: dict[str, str
         return adjusted(card, sum((listed(card, converted(card, F(q), how), how) for q in usage["buckets"]), F(0)))
     if "events" in usage:
         each = [converted(card, F(q), how) for q in usage["events"]]
-        return (
-            adjusted(card, events(card, each)) if card["model"] == "percentage" else one(sum(map(F, usage["events"])))
-        )
+        if card["model"] != "percentage":
+            return one(sum((F(q) for q in usage["events"]), F(0)))
+        amount, promise = events(card, each) * share(card), card.get("commitment")
+        if promise:
+            amount = committed(promise, min(amount, F(promise["amount"])), amount, F(promise["amount"]), True)
+        return adjusted(card, amount)
+    if "by_dimension" in usage:
+        return matrix(card, usage, how)
     if "previous_quantity" in usage:
         before, now = F(usage["previous_quantity"]), F(usage["quantity"])
         if how.get("split_conversion") == "slice_converted_alone":
@@ -208,3 +234,17 @@ def usage_amount(card: dict[str, Any], usage: dict[str, Any], how: dict[str, str
     if "quantities" in usage:
         return one(sum((F(q) for q in usage["quantities"]), F(0)))
     return one(F(usage["quantity"]))
+
+
+def matrix(card: dict[str, Any], usage: dict[str, Any], how: dict[str, str]) -> Fraction:
+    """Rows by their first cell; allowances of the whole are used up in the rows' order."""
+    amount, used = F(0), F(0)
+    for row in usage["by_dimension"]:
+        cell = next((cell for cell in card["cells"] if cell["match"].items() <= row["dims"].items()), None)
+        if cell is None:
+            raise Refused
+        q = F(row["usage"]["quantity"])
+        left = billable(card, used + q) - billable(card, used)
+        used += q
+        amount += price(cell["price"], left, how) * share(card)
+    return adjusted(card, amount)

@@ -23,7 +23,7 @@ NUMBERS = st.builds(F, NEAR, st.sampled_from([1, 3, 10, 1000]))
 PAIRS = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(pairs=PAIRS, factor=NUMBERS)
 def test_every_operation_is_the_one_on_fractions(pairs: list[tuple[Fraction, Fraction]], factor: Fraction) -> None:
     left, right = ([pair[i] for pair in pairs] for i in (0, 1))
@@ -45,7 +45,7 @@ def test_every_operation_is_the_one_on_fractions(pairs: list[tuple[Fraction, Fra
     assert a.total() == sum(left, F(0))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(numbers=st.lists(NUMBERS, min_size=1, max_size=5), size=st.sampled_from([F(1), F(3), F(5, 2), F(1, 100)]))
 @pytest.mark.parametrize("rounding", Rounding)
 def test_counting_packages_is_the_one_rounding(rounding: Rounding, numbers: list[Fraction], size: Fraction) -> None:
@@ -55,7 +55,7 @@ def test_counting_packages_is_the_one_rounding(rounding: Rounding, numbers: list
     assert all(abs(int(unit)) <= counted.bound for unit in counted.units)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(groups=st.lists(st.lists(NUMBERS, max_size=4), min_size=1, max_size=4))
 def test_running_totals_begin_anew_in_each_group(groups: list[list[Fraction]]) -> None:
     column, offsets = Column.of([x for group in groups for x in group]), np.cumsum([0, *map(len, groups)])
@@ -64,7 +64,7 @@ def test_running_totals_begin_anew_in_each_group(groups: list[list[Fraction]]) -
     assert column.sums(offsets).fractions() == [sum(group, F(0)) for group in groups]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     numbers=st.lists(NUMBERS, min_size=1, max_size=6),
     thresholds=st.lists(NEAR, max_size=12).map(sorted),

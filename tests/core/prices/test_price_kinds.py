@@ -33,7 +33,7 @@ def expected(card: dict[str, Any], quantities: list[Fraction], how: dict[str, st
 
 
 @pytest.mark.parametrize("model", [*cards.prices, "percentage"])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=st.data(), quantities=QUANTITIES, how=cards.semantics)
 def test_a_column_of_quantities_costs_what_each_costs_alone(
     model: str, data: st.DataObject, quantities: list[Fraction], how: dict[str, str]
@@ -51,7 +51,7 @@ def test_a_column_of_quantities_costs_what_each_costs_alone(
 
 
 @pytest.mark.parametrize("model", cards.prices)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), offset=st.integers(-3, 3))
 def test_the_int64_road_and_the_big_road_meet_at_the_bound(model: str, data: st.DataObject, offset: int) -> None:
     """The same price at quantities whose amounts lie just below, at and above 2**63 - 1 in the price's scale."""
@@ -78,7 +78,7 @@ def test_sub_cent_prices_to_twelve_places_and_quantities_to_ten_to_the_fifteenth
     assert amounts == expected(card, quantities, {})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     card=cards.percentage,
     groups=st.lists(st.lists(cards.signed.map(Fraction), max_size=5), min_size=1, max_size=5),
@@ -90,7 +90,7 @@ def test_events_of_many_consumers_in_one_column(card: dict[str, Any], groups: li
     assert amounts == [obvious.events(card, group) for group in groups]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     card=cards.tiered("graduated", flats=False, extras=False),
     low=cards.quantities.map(Fraction),

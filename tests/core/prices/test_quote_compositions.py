@@ -22,15 +22,17 @@ def line(card: dict[str, Any], usage: dict[str, Any], how: dict[str, str], curre
 
 
 @pytest.mark.parametrize("model", [*cards.prices, "percentage"])
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data(), around=cards.around, how=cards.semantics, currency=cards.currencies)
 def test_every_price_with_everything_around_it(
     model: str, data: st.DataObject, around: dict[str, Any], how: dict[str, str], currency: str
 ) -> None:
     card = data.draw(cards.percentage if model == "percentage" else cards.prices[model])
     if model == "percentage":
-        # Percentages count events; an allowance of units has no event to belong to.
+        # Percentages count events; an allowance or a promise of units has no event to belong to.
         around = {key: value for key, value in around.items() if key not in ("included_units", "usage_discount")}
+        if "quantity" in around.get("commitment", {}):
+            around = {key: value for key, value in around.items() if key != "commitment"}
     usage = data.draw(cards.usages(events_only=model == "percentage"))
     asked = line({**card, **around}, usage, how, currency)
     try:
@@ -42,7 +44,37 @@ def test_every_price_with_everything_around_it(
     assert (answered.error, answered.amount, answered.rounded) == (None, amount, rounded)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
+@given(
+    cells=st.lists(st.tuples(st.sampled_from("abc"), st.one_of(*cards.prices.values())), min_size=1, max_size=3),
+    rows=st.lists(st.tuples(st.sampled_from("abcd"), cards.quantities), min_size=1, max_size=5),
+    default=st.booleans(),
+    around=cards.around,
+    how=cards.semantics,
+)
+def test_a_matrix_of_any_prices_with_what_is_agreed_about_the_whole(
+    cells: list[tuple[str, dict[str, Any]]],
+    rows: list[tuple[str, str]],
+    default: bool,
+    around: dict[str, Any],
+    how: dict[str, str],
+) -> None:
+    matched = [{"match": {"model": name}, "price": price} for name, price in cells]
+    if default:
+        matched.append({"match": {}, "price": {"model": "per_unit", "unit_amount": "0.25"}})
+    agreed = {key: value for key, value in around.items() if key not in ("unit_conversion", "commitment")}
+    usage = {"by_dimension": [{"dims": {"model": name}, "usage": {"quantity": q}} for name, q in rows]}
+    asked = line({"model": "matrix", "cells": matched, **agreed}, usage, how)
+    try:
+        amount, rounded = obvious.quote(asked)
+    except obvious.Refused:
+        assert quote(asked).error is not None
+        return
+    answered = quote(asked)
+    assert (answered.error, answered.amount, answered.rounded) == (None, amount, rounded)
+
+
+@settings(max_examples=100, deadline=None)
 @given(data=st.data(), around=cards.around, how=cards.semantics, deltas=st.lists(cards.signed, min_size=1, max_size=6))
 def test_late_deltas_settle_to_the_same_total(
     data: st.DataObject, around: dict[str, Any], how: dict[str, str], deltas: list[str]
@@ -76,7 +108,7 @@ def _decimal(value: Any) -> Any:
     return decimal_text(F(value)) if isinstance(value, str) else value
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     data=st.data(),
     percents=st.lists(st.sampled_from(["20", "8.25", "0.1", "7.5"]), min_size=1, max_size=3),
