@@ -256,6 +256,13 @@ class TestCompleteness:
         silent = closed(self.STEADY, up(-5, 4))
         assert (silent.evidence.scrapes_seen, silent.evidence.scrapes_expected) == (4, 10)
 
+    def test_a_pod_that_went_away_may_have_counted_on_until_it_did(self) -> None:
+        """40 in the three minutes it was there: up to 14 more in the minute in which it was not scraped again."""
+        samples = {minute: 10 * (minute + 1) for minute in range(-1, 4)}
+        closing = closed(series(COUNTER, samples), up(-5, 4), up(instance="other"))
+        assert (billed(closing), closing.evidence.unseen) == (40, 14)
+        assert closing.completeness is Completeness.DEGRADED
+
     def test_a_target_that_fails_its_scrapes_is_missed(self) -> None:
         down = series({"__name__": "up", **TARGET}, {minute: int(minute < 4) for minute in range(-5, 15)})
         closing = closed(self.STEADY, down)

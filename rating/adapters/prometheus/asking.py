@@ -15,6 +15,7 @@ from rating.errors import EdgeDisagrees
 
 # Prometheus puts remarks about a query's style among the warnings of some versions; they do not doubt the answer.
 _REMARK = "PromQL info:"
+_LONG = 300
 
 
 class Names:
@@ -102,7 +103,7 @@ class Asking:
                     units = _column(text, [value for _, value in inside], digits)
                     found = labelled(labels(item.metric), server)
                     result.append(Series(found, [time for time, _ in inside], units))
-            self.queries.append(Query(text, at, len(reply.data.result)))
+            self._note(text, at, len(reply.data.result))
         return result
 
     def instants(self, text: str, start: int, end: int, step: int) -> list[int]:
@@ -111,7 +112,7 @@ class Asking:
         for client in self._clients:
             reply = self._kept(client.query_range(MatrixReply, text, start, end, step))
             found.update(milliseconds(seconds) for item in reply.data.result for seconds, _ in item.values)
-            self.queries.append(Query(text, end, len(reply.data.result)))
+            self._note(text, end, len(reply.data.result))
         return sorted(found)
 
     def label_values(self, label: str, series: str, start: int, end: int) -> set[str]:
@@ -122,8 +123,13 @@ class Asking:
     def _vectors(self, text: str, at: int) -> Iterable[tuple[int, VectorReply]]:
         for server, client in enumerate(self._clients):
             reply = self._kept(client.query(VectorReply, text, at))
-            self.queries.append(Query(text, at, len(reply.data.result)))
+            self._note(text, at, len(reply.data.result))
             yield server, reply
+
+    def _note(self, text: str, at: int, series: int) -> None:
+        """For the evidence. A query that names hundreds of counters is cut: it is kept for every window, for years."""
+        shown = text if len(text) <= _LONG else f"{text[:_LONG]}... ({len(text)} characters)"
+        self.queries.append(Query(shown, at, series))
 
     def _kept(self, reply: AnyReply) -> AnyReply:
         for warning in reply.warnings:

@@ -72,6 +72,7 @@ class Gathering:
         ask = self._ask
         ends, fallen = self._ends()
         clean: list[Usage] = []
+        by_target: Counter[tuple[str, ...]] = Counter()
         clean_series = clean_identities = largest = rebuilt_series = 0
         series: list[Series] = []
         starts: list[Series] = []
@@ -87,6 +88,7 @@ class Gathering:
                 break
             sorted_out = self._sort(waiting, among, rung, fallen if rung == rungs[0] else None)
             clean += sorted_out.clean
+            by_target.update(sorted_out.by_target)
             clean_series += sorted_out.clean_series
             clean_identities += sorted_out.clean_identities
             largest = max(largest, sorted_out.largest)
@@ -109,6 +111,7 @@ class Gathering:
             clean=clean,
             clean_identities=clean_identities,
             largest=largest,
+            clean_by_target=by_target,
             series=series,
             starts=starts,
             up=up,

@@ -6,8 +6,9 @@ Judged from `up` alone, replicas merged: a scrape that one of them made was made
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import NamedTuple
 
 from rating.core.counters.identities import Naming
@@ -20,6 +21,8 @@ MARGIN = 5 * 60_000
 class Scrapes(NamedTuple):
     seen: int
     expected: int
+    gone: Mapping[tuple[str, ...], int] = MappingProxyType({})
+    """Targets taken away inside the window, with the milliseconds of it in which they were there."""
 
 
 def scrapes(
@@ -52,6 +55,7 @@ def scrapes(
         return Scrapes(0, max(1, (end - first_possible) // interval))
 
     seen = expected = 0
+    departed: dict[tuple[str, ...], int] = {}
     for target, times in present.items():
         first, last = min(times), max(times)
         born = start if first < start else first
@@ -62,7 +66,9 @@ def scrapes(
         missed = min(life, _missed(sorted(scraped[target]), born, gone, interval))
         expected += life
         seen += life - missed
-    return Scrapes(seen, expected)
+        if gone < end:
+            departed[target] = max(interval, gone - born)
+    return Scrapes(seen, expected, departed)
 
 
 def _any_between(instants: Sequence[int], start: int, end: int) -> bool:

@@ -18,7 +18,7 @@ from rating.core.counters.identities import Name, Naming
 from rating.core.counters.numbers import EXACT
 from rating.core.counters.readings import Readings, Series
 from rating.core.counters.rebuild import Rebuilt, rebuild
-from rating.core.meters import BirthPolicy, Meter
+from rating.core.meters import BirthPolicy, Lifetime, Meter
 from rating.core.money import decimal_text
 from rating.core.periods import Period, milliseconds
 from rating.core.windows import Closing, Completeness, Evidence, Held, Usage
@@ -37,16 +37,20 @@ def decide(meter: Meter, window: Period, readings: Readings, *, released: bool =
     start, end = milliseconds(window.start), milliseconds(window.end)
     naming = Naming(meter)
     rebuilt = _rebuild_all(meter, naming, readings, start, end)
+    interval = meter.scrape_interval // timedelta(milliseconds=1)
     found = scrapes(
         naming,
         readings.up,
         readings.alive,
         start=start,
         end=end,
-        interval=meter.scrape_interval // timedelta(milliseconds=1),
+        interval=interval,
         seen_from=readings.seen_from,
     )
-    evidence = _evidence(readings, rebuilt, found)
+    unseen = sum(result.unseen for _, result in rebuilt)
+    if meter.lifetime is Lifetime.PROCESS:
+        unseen += _left_behind(readings, rebuilt, found, interval)
+    evidence = _evidence(readings, rebuilt, found, unseen)
     reason = _reason_to_hold(meter, readings, rebuilt, evidence)
     if reason and not released:
         return Held(meter.name, window, reason, evidence)
@@ -94,7 +98,15 @@ def _sum(clean: Iterable[Usage], rebuilt: Iterable[tuple[Name, Rebuilt]]) -> tup
     return tuple(Usage(*key, quantity) for key, quantity in sorted(totals.items()) if quantity)
 
 
-def _evidence(readings: Readings, rebuilt: list[tuple[Name, Rebuilt]], found: Scrapes) -> Evidence:
+def _left_behind(readings: Readings, rebuilt: list[tuple[Name, Rebuilt]], found: Scrapes, interval: int) -> int:
+    """What targets that went away may have counted after their last scrapes: one interval at the pace of each."""
+    counted: dict[tuple[str, ...], int] = defaultdict(int, readings.clean_by_target)
+    for name, result in rebuilt:
+        counted[name.target] += result.usage
+    return sum(-(-counted[target] * interval // life) for target, life in found.gone.items())
+
+
+def _evidence(readings: Readings, rebuilt: list[tuple[Name, Rebuilt]], found: Scrapes, unseen: int) -> Evidence:
     counted = [result for _, result in rebuilt]
     notes = list(readings.infos)
     if not readings.up:
@@ -108,7 +120,7 @@ def _evidence(readings: Readings, rebuilt: list[tuple[Name, Rebuilt]], found: Sc
         baselines=sum(result.unproven for result in counted),
         scrapes_seen=found.seen,
         scrapes_expected=found.expected,
-        unseen=sum(result.unseen for result in counted),
+        unseen=unseen,
         warnings=readings.warnings,
         notes=tuple(notes),
         digest=digest(readings),

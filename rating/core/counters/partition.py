@@ -27,6 +27,8 @@ class Partition:
     clean_identities: int
     clean_series: int
     largest: int
+    by_target: Mapping[tuple[str, ...], int]
+    """What the clean counters of each target counted."""
     dirty: Collection[tuple[tuple[str, str], ...]]
     """Identities with a base in reach, to be rebuilt from samples."""
     born: Collection[tuple[tuple[str, str], ...]]
@@ -77,6 +79,7 @@ def partition(
     dirty |= unbased - born
     dirty -= born
     clean, identities, series, largest = [], 0, 0, 0
+    by_target: dict[tuple[str, ...], int] = {}
     for identity, (name, units, base_units, members) in best.items():
         if identity in dirty:
             continue
@@ -85,4 +88,5 @@ def partition(
         largest = max(largest, units)
         if units > base_units:
             clean.append(Usage(name.consumer, name.dimensions, units - base_units))
-    return Partition(clean, identities, series, largest, dirty, born)
+            by_target[name.target] = by_target.get(name.target, 0) + units - base_units
+    return Partition(clean, identities, series, largest, by_target, dirty, born)

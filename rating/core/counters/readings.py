@@ -6,7 +6,7 @@ Values only. Times are whole milliseconds since the epoch, readings whole multip
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rating.core.windows import Query, Usage
@@ -42,6 +42,8 @@ class Readings:
     clean_identities: int = 0
     largest: int = 0
     """The greatest cumulative reading among the clean counters."""
+    clean_by_target: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+    """What the clean counters of each target counted, by the values of its labels."""
     series: Sequence[Series] = ()
     starts: Sequence[Series] = ()
     """process_start_time_seconds of the targets of `series`; the units are milliseconds since the epoch."""
@@ -49,7 +51,7 @@ class Readings:
     """`up` of the meter's targets from a little before the window to a little after it, in units of 1."""
     alive: Sequence[int] = ()
     """Instants between the same limits at which the source recorded any scrape at all, of whatever target."""
-    sighted: Mapping[tuple[str, ...], int] = ()  # type: ignore[assignment]
+    sighted: Mapping[tuple[str, ...], int] = field(default_factory=dict)
     """An instant before the window at which a target (its labels' values) was scraped successfully."""
     seen_from: int = 0
     """The earliest instant this source can answer for; what lies before it was somebody else's to bill."""
