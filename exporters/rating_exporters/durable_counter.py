@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from .records import LIMIT
-from .vocabulary import cleaned
+from .vocabulary import NAME, cleaned
 
 if TYPE_CHECKING:
     from .durable import DurableStore
@@ -47,6 +47,9 @@ class DurableCounter:
     ) -> None:
         if scale < 1:
             raise ValueError(f"counter {name}: scale is {scale}; it must be a whole number of units in 1, at least 1")
+        for one in (name, *labelnames):
+            if not NAME.fullmatch(one) or one.startswith("__"):
+                raise ValueError(f"counter {name}: {one!r} is no name for a metric or label (letters, digits, _)")
         self.store = store
         self.name = name
         self.documentation = documentation

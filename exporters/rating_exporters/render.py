@@ -22,6 +22,7 @@ from prometheus_client.values import MutexValue
 
 from .durable import DurableStore
 from .durable_counter import DurableCounter
+from .vocabulary import NAME
 
 _EOF = "# EOF\n"
 
@@ -56,12 +57,13 @@ def escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
-def labelled(name: str, names: Sequence[str], values: Sequence[str]) -> str:
-    """A series up to and with the space before its value."""
+def braces(names: Sequence[str]) -> Callable[[Sequence[str]], str]:
+    """Label values to `{a="1",b="2"} `, the names in sorted order as prometheus-client has them."""
     if not names:
-        return name + " "
-    pairs = ",".join([f'{label}="{escaped(value)}"' for label, value in sorted(zip(names, values, strict=True))])
-    return f"{name}{{{pairs}}} "
+        return lambda values: " "
+    order = sorted(range(len(names)), key=names.__getitem__)
+    form = "{{" + ",".join([f'{names[at]}="{{{at}}}"' for at in order]) + "}} "
+    return lambda values: form.format(*[escaped(value) for value in values])
 
 
 class _Whole:
@@ -85,6 +87,8 @@ def _fast(collector: Any, openmetrics: bool) -> Iterable[str] | None:
     kind = type(collector)
     if kind not in (Counter, Gauge, Histogram) or collector._unit:
         return None
+    if not all(NAME.fullmatch(name) for name in (collector._name, *collector._labelnames)):
+        return None  # such names are rewritten or quoted
     try:
         children = list(collector._metrics.items()) if collector._labelnames else [((), collector)]
         lines = _cache_of(collector)
@@ -129,17 +133,15 @@ def _single(collector: Any, children: list[Any], lines: _Lines, openmetrics: boo
     created: list[str] = []
     out = _head(collector, name, openmetrics)
     use_created = counts and metrics._use_created
+    form = braces(collector._labelnames)
     for values, child in children:
         known = cache.get(values)
         if known is None or known[0] is not child or (use_created and known[3] != child._created):
             if type(child._value) is not MutexValue or "_child_samples" in vars(child):
                 raise _NotPlain
-            known = cache[values] = (
-                child,
-                labelled(name, collector._labelnames, values),
-                _made(collector, values, child) if use_created else "",
-                child._created if use_created else None,
-            )
+            labels = form(values)
+            made = child._created if use_created else None
+            known = cache[values] = (child, name + labels, _made(collector, labels, child) if use_created else "", made)
         cell = child._value
         if openmetrics and cell._exemplar is not None:
             raise _NotPlain
@@ -151,12 +153,13 @@ def _single(collector: Any, children: list[Any], lines: _Lines, openmetrics: boo
     return out + _created(collector._name, collector._documentation, created)
 
 
-def _made(collector: Any, values: Sequence[str], child: Any) -> str:
-    return labelled(collector._name + "_created", collector._labelnames, values) + f"{as_go(child._created)}\n"
+def _made(collector: Any, labels: str, child: Any) -> str:
+    return f"{collector._name}_created{labels}{as_go(child._created)}\n"
 
 
 def _histogram(collector: Any, children: list[Any], lines: _Lines, openmetrics: bool) -> list[str]:
-    name, labels, bounds = collector._name, collector._labelnames, collector._upper_bounds
+    name, bounds = collector._name, collector._upper_bounds
+    form, with_le = braces(collector._labelnames), braces((*collector._labelnames, "le"))
     cache = lines.by_values
     if len(cache) > len(children):
         cache.clear()
@@ -167,10 +170,10 @@ def _histogram(collector: Any, children: list[Any], lines: _Lines, openmetrics: 
         if known is None or known[0] is not child or known[3] != child._created:
             if type(child._sum) is not MutexValue:
                 raise _NotPlain
-            with_le = (*labels, "le")
-            buckets = [labelled(name + "_bucket", with_le, (*values, as_go(bound))) for bound in bounds]
-            tail = [labelled(name + suffix, labels, values) for suffix in ("_count", "_sum")]
-            known = cache[values] = (child, (buckets, tail), _made(collector, values, child), child._created)
+            labels = form(values)
+            buckets = [f"{name}_bucket{with_le((*values, as_go(bound)))}" for bound in bounds]
+            tail = [f"{name}_count{labels}", f"{name}_sum{labels}"]
+            known = cache[values] = (child, (buckets, tail), _made(collector, labels, child), child._created)
         (buckets, (count, total)), so_far = known[1], 0.0
         for prefix, bucket in zip(buckets, child._buckets, strict=True):
             if openmetrics and bucket._exemplar is not None:
@@ -195,14 +198,14 @@ def _durable(store: DurableStore, openmetrics: bool) -> Iterator[str]:
 
 
 def _durable_counter(counter: DurableCounter, series: dict[tuple[str, ...], Any], openmetrics: bool) -> list[str]:
-    name, scale = counter.name + "_total", counter.scale
+    name, scale, form = counter.name + "_total", counter.scale, braces(counter.labelnames)
     created: list[str] = []
     out = _help(name, counter.name, counter.documentation, "counter", openmetrics)
     for values, cells in series.items():
         if not cells.line:
-            cells.line = labelled(name, counter.labelnames, values)
-            made = labelled(counter.name + "_created", counter.labelnames, values)
-            cells.created_line = f"{made}{as_go(cells.created_ms / 1000)}\n"
+            labels = form(values)
+            cells.line = name + labels
+            cells.created_line = f"{counter.name}_created{labels}{as_go(cells.created_ms / 1000)}\n"
         units = cells.units()
         out.append(f"{cells.line}{units if scale == 1 else number(units / scale)}\n")
         (out if openmetrics else created).append(cells.created_line)

@@ -5,7 +5,10 @@ Decides spelling. Leaves what the numbers mean to the module that counts them.
 
 from __future__ import annotations
 
+import re
 from typing import Final
+
+NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")  # metric and label names that every format carries as they are
 
 REQUESTS: Final = "api_requests_total"
 DURATION: Final = "api_request_duration_seconds"

@@ -103,7 +103,7 @@ def scrape(port: int) -> Counter[str] | None:
     return found
 
 
-def run(state: Path | None, *, kills: int, workers: int = 2, clients: int = 4, seed: int = 1) -> Story:
+def run(state: Path | None, *, kills: int, workers: int = 2, clients: int = 12, seed: int = 1) -> Story:
     """Load, `kills` SIGKILLs at random moments (every fifth takes the whole server down), then a count."""
     story, port, rng = Story(), free_port(), random.Random(seed)
     stop = threading.Event()

@@ -93,6 +93,10 @@ def test_milliseconds_add_up_and_whole_counters_refuse_fractions(tmp_path: Path)
         seconds.inc(-0.1)
     with pytest.raises(OverflowError, match=str(LIMIT)):
         calls.inc(LIMIT)
+    with pytest.raises(ValueError, match="no name"):
+        kept.counter("calls per hour", "Calls.")
+    with pytest.raises(ValueError, match="no name"):
+        kept.counter("more_total", "Calls.", ('a"} 9',))
     with pytest.raises(ValueError, match="0 labels, not 1"):
         calls.labels("acme")
     with pytest.raises(ValueError, match="exists already"):

@@ -75,7 +75,7 @@ def test_prometheus_holds_each_consumers_deliveries_to_the_one(tmp_path: Path, c
     port, workers = harness.free_port(), 4
     api = harness.Api(port, workers, tmp_path / "state")
     prometheus = Prometheus(tmp_path, harness.free_port(), port)
-    stop, logs = threading.Event(), [Counter[str]() for _ in range(3)]
+    stop, logs = threading.Event(), [Counter[str]() for _ in range(8)]
     threads = [threading.Thread(target=load, args=(port, stop, log, seed)) for seed, log in enumerate(logs)]
     try:
         api.wait_until_up()
@@ -94,7 +94,7 @@ def test_prometheus_holds_each_consumers_deliveries_to_the_one(tmp_path: Path, c
         stop.set()
         for thread in threads:
             thread.join()
-        delivered = logs[0] + logs[1] + logs[2]
+        delivered = sum(logs, Counter())
         held: dict[str, int] = {}
         deadline = time.monotonic() + 30
         while sum(held.values()) != delivered.total() and time.monotonic() < deadline:
@@ -106,6 +106,6 @@ def test_prometheus_holds_each_consumers_deliveries_to_the_one(tmp_path: Path, c
         stop.set()
         prometheus.stop()
         api.kill_all()
-    assert delivered.total() > 500
+    assert delivered.total() > 100
     assert held == delivered
     assert [value for _, value in resets] == [0]

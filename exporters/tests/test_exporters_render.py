@@ -68,6 +68,9 @@ def test_values_that_are_no_numbers_and_collectors_of_every_kind() -> None:
     Info("build", "Info.", registry=registry).info({"version": "1"})
     Counter("work_seconds", "A unit.", unit="seconds", registry=registry).inc(2)
     assert repr(lines(render(registry))) == repr(lines(generate_latest(registry)))  # repr: nan is not nan
+    Counter("schön.total", "A name to be rewritten.", ("größe", "a{b"), registry=registry).labels("x", "y").inc()
+    Counter("colon:rate", "A colon.", ("a",), registry=registry).labels("x").inc()
+    assert repr(lines(render(registry))) == repr(lines(generate_latest(registry)))
     registry.set_target_info({"env": "test"})
     assert repr(lines(render(registry))) == repr(lines(generate_latest(registry)))
 
