@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from rating.bootstrap import read_sources
@@ -15,13 +18,17 @@ def add(app: typer.Typer) -> None:
     app.command("check")(command)
 
 
-def command(context: typer.Context, format: Format = FORMAT) -> None:
+def command(
+    context: typer.Context,
+    catalog: Annotated[Path | None, typer.Option(help="Another catalogue than that of the settings.")] = None,
+    format: Format = FORMAT,
+) -> None:
     """Compile the catalogue and list every mistake with its file and line.
 
     Exit code 2 when there is one; warnings alone do not fail.
     """
     settings = settings_of(context)
-    examined = examine(read_sources(settings.catalog))
+    examined = examine(read_sources(catalog or settings.catalog))
     if format is Format.TABLE:
         for finding in examined.findings:
             stderr.print(str(finding), soft_wrap=True)

@@ -74,6 +74,7 @@ def test_check_says_what_a_right_catalogue_holds(run: Run) -> None:
     code, out, err = run("check")
     assert (code, err) == (0, "")
     assert "right: 1 meters, 2 plans, 2 subscriptions" in out
+    assert run("check", "--catalog", "catalogue.yaml") == run("--catalog", "catalogue.yaml", "check") == (0, out, "")
 
 
 def test_check_lists_every_mistake_and_exits_with_2(run: Run, tmp_path: Path) -> None:
