@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rating.core.counters import decide
+from rating.core.counters import RELEASED, decide
 from rating.core.keys import meter_digest
 from rating.core.meters import Meter
 from rating.core.periods import Period
@@ -70,8 +70,10 @@ def verify(
 def _measured(source: CounterSource, meter: Meter, head: ClosingHead) -> Sequence[Usage] | str:
     if head.meter_digest != meter_digest(meter):
         return "the meter has changed since this window was closed; verify with the catalogue of that time"
+    # What a person released once is measured as it was then, its doubts included.
+    released = any(note.startswith(RELEASED) for note in head.evidence.notes)
     try:
-        outcome = decide(meter, head.window, source.read(meter, head.window))
+        outcome = decide(meter, head.window, source.read(meter, head.window), released=released)
     except SamplesMissing as error:
         return str(error)
     return outcome.reason if isinstance(outcome, Held) else outcome.usage

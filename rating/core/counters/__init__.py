@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rating.core.counters.coverage import MARGIN
-from rating.core.counters.decide import decide
+from rating.core.counters.decide import RELEASED, decide
 from rating.core.counters.epochs import SAME_PROCESS
 from rating.core.counters.identities import SOURCE, Name, Naming
 from rating.core.counters.numbers import EXACT, column, units
@@ -13,6 +13,7 @@ from rating.core.counters.readings import Counts, Readings, Series
 __all__ = [
     "EXACT",
     "MARGIN",
+    "RELEASED",
     "SAME_PROCESS",
     "SOURCE",
     "Counts",

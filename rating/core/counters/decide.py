@@ -23,6 +23,9 @@ from rating.core.money import decimal_text
 from rating.core.periods import Period, milliseconds
 from rating.core.windows import Closing, Completeness, Evidence, Held, Usage
 
+RELEASED = "released although"
+"""Begins the note of a window that was closed by a person in spite of its doubts."""
+
 Key = tuple[str, tuple[str, ...]]
 
 
@@ -57,7 +60,7 @@ def decide(meter: Meter, window: Period, readings: Readings, *, released: bool =
     completeness = _completeness(evidence)
     if reason:
         completeness = Completeness.DEGRADED
-        evidence = replace(evidence, notes=(*evidence.notes, f"released although {reason}"))
+        evidence = replace(evidence, notes=(*evidence.notes, f"{RELEASED} {reason}"))
     return Closing(meter.name, window, completeness, _sum(readings.clean, rebuilt), evidence)
 
 
