@@ -14,7 +14,7 @@ from datetime import datetime
 from rating.core.catalogue import Catalogue
 from rating.core.periods import EPOCH, stamp
 from rating.core.plans import Plan
-from rating.core.subscriptions import Subscription
+from rating.core.subscriptions import Subscription, merge
 from rating.errors import Finding, NoPlanInForce, Severity
 from rating.ports import Book, KeptCatalogue
 from rating.specs.compile import compile_catalogue
@@ -106,8 +106,11 @@ def _subscriptions(
     versions: Sequence[Catalogue], current: Catalogue, commanded: Sequence[Subscription]
 ) -> tuple[tuple[Subscription, ...], tuple[Finding, ...]]:
     known = {subscription.key: subscription for version in versions for subscription in version.subscriptions}
-    present = {subscription.key: subscription for subscription in (*current.subscriptions, *commanded)}
-    findings = tuple(
+    # A plan that left the catalogue still holds for those who were on it.
+    plans = {key: plan for version in (*versions, current) for key, plan in version.plans.items()}
+    together, clashes = merge(current.subscriptions, commanded, plans)
+    present = {subscription.key: subscription for subscription in together}
+    vanished = tuple(
         Finding(
             f"subscription {key}",
             "is no longer in the catalogue but was never ended, so it is still billed",
@@ -118,4 +121,4 @@ def _subscriptions(
         if known[key].end is None
     )
     merged = {**known, **present}
-    return tuple(merged[key] for key in sorted(merged)), findings
+    return tuple(merged[key] for key in sorted(merged)), (*clashes, *vanished)
