@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from rating.bootstrap import load_catalogue, open_source, read_sources
 from rating.core.catalogue import Catalogue
+from rating.errors import UsageError
 from rating.jobs import accrue, bill, collect, contracts
 from rating.jobs.contracts import Contracts
 from rating.ports import Book
@@ -20,6 +21,9 @@ from rating.settings import Settings
 from rating.web.metrics import EngineMetrics
 
 log = logging.getLogger("rating.engine")
+
+HELD_AGAIN = timedelta(minutes=10)
+"""How often held windows are read again: most wait for a person, and a month of them is a load on Prometheus."""
 
 JOBS = ("catalogue", "collect", "accrue", "bill")
 
@@ -36,6 +40,7 @@ class Engine:
         self._catalogue = load_catalogue(settings)
         self._source = open_source(settings)
         self._warned: set[str] = set()
+        self._held_read: datetime | None = None
         metrics.expect(self._catalogue.meters, JOBS)
 
     def scheduler(self, clock: Callable[[], datetime]) -> Scheduler:
@@ -55,18 +60,28 @@ class Engine:
             log.info("catalogue %s kept in the book", self._catalogue.digest[:12])
 
     def collect(self, now: datetime, stopping: Callable[[], bool]) -> None:
-        """Close every window that is due, oldest first."""
+        """Close every window that is due, oldest first.
+
+        Raises:
+            UsageError: a meter's source could not be read; what was closed stays.
+        """
         held = contracts.gather(self._book, self._catalogue, now=now)
+        again = self._held_read is None or now - self._held_read >= HELD_AGAIN
         try:
-            collect.collect(
+            collected = collect.collect(
                 self._book,
                 self._source,
                 tuple(self._catalogue.meters.values()),
                 since=since(held, now),
                 now=now,
+                retry_held=again,
                 stopping=stopping,
                 closed=lambda closing: self._metrics.window_closed(closing.meter, closing.completeness.value),
             )
+            if again:
+                self._held_read = now
+            if collected.stopped:
+                raise UsageError("; ".join(f"{stop.due.meter.name}: {stop.reason}" for stop in collected.stopped))
         finally:
             self._show_windows(held, now)
 
