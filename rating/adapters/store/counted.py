@@ -180,15 +180,16 @@ def closed(connection: Connection, period: Period | None, meter: str | None) -> 
 
 
 def portions(rows: Sequence[Row[Any]], consumer: str | None) -> Iterator[list[Row[Any]]]:
-    """Closings in such portions that the usage of each can be read at once."""
+    """Closings in portions of one meter, such that the usage of each can be read at once."""
     portion: list[Row[Any]] = []
     size = 0
     for row in rows:
         # One consumer has few rows in a window, but there is a bound on the closings named in one statement too.
-        size += row.rows if consumer is None else ROWS_AT_ONCE // 500
-        if portion and size > ROWS_AT_ONCE:
+        weight = row.rows if consumer is None else ROWS_AT_ONCE // 500
+        if portion and (size + weight > ROWS_AT_ONCE or portion[0].meter != row.meter):
             yield portion
             portion, size = [], 0
+        size += weight
         portion.append(row)
     if portion:
         yield portion
@@ -217,7 +218,7 @@ def _usage_of(
     statement = (
         select(usage.c.closing, series.c.consumer, series.c.dimensions, usage.c.quantity)
         .join_from(usage, series, series.c.id == usage.c.series)
-        .where(usage.c.closing.in_([row.id for row in portion]))
+        .where(usage.c.closing.in_([row.id for row in portion]), series.c.meter == portion[0].meter)
     )
     if consumer is not None:
         # By number, so that the rows are found by their primary key instead of reading whole windows.

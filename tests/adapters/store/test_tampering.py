@@ -35,7 +35,7 @@ FIELDS = [
     *lines.columns,
     *usage.columns,
     *(closings.c[name] for name in ("meter", "start", "rows", "consumers", "usage_digest")),
-    *(series.c[name] for name in ("consumer", "dimensions")),
+    *(series.c[name] for name in ("meter", "consumer", "dimensions")),
     METADATA.tables["catalogues"].c.text,
 ]
 ROW = {
