@@ -62,6 +62,8 @@ def load(port: int, stop: threading.Event, delivered: Counter[str], seed: int) -
             answer = connection.getresponse()
             if answer.status == 200 and len(answer.read()) == 100:
                 delivered[consumer] += 1
+            if rng.random() < 0.05:  # a server that is stopping waits for its clients to hang up
+                connection.close()
         except (OSError, http.client.HTTPException):
             connection.close()
             time.sleep(0.02)
