@@ -71,6 +71,20 @@ def test_a_band_whose_bound_the_clock_skips_begins_when_the_clock_has_passed_it(
     assert (band, part.start, part.end) == ("early", local("2026-03-29 03:00"), local("2026-03-29 05:00"))
 
 
+def test_a_band_whose_bound_comes_twice_is_left_and_entered_again() -> None:
+    early = Bands((Band("early", time(2, 30), time(5)),), BERLIN)
+    start = local("2026-10-25 00:00")
+    parts = early.split(Period(start, start + timedelta(hours=7)))
+    # 02:30 to 03:00 in summer time, then the clock reads 02:00 again.
+    assert [(part.length, band) for part, band in parts] == [
+        (timedelta(hours=2, minutes=30), "otherwise"),
+        (timedelta(minutes=30), "early"),
+        (timedelta(minutes=30), "otherwise"),
+        (timedelta(hours=2, minutes=30), "early"),
+        (timedelta(hours=1), "otherwise"),
+    ]
+
+
 def test_a_window_inside_one_band_is_not_cut() -> None:
     window = Period(local("2026-10-21 10:00"), local("2026-10-21 11:00"))
     assert TARIFF.split(window) == ((window, "otherwise"),)
