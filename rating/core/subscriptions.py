@@ -118,8 +118,8 @@ def merge(
     """The subscriptions of the catalogue and those made by command as one list sorted by consumer, start and plan.
 
     A subscription in both under one key is one subscription, and the book's is taken: commands come later, and the only
-    thing they change about it is its end. What would bill usage twice is a finding, and the book's one is left out: the
-    catalogue was checked as a whole.
+    thing they change about it is its end. Where the two would bill usage twice is a finding, and from there on only the
+    catalogue's is billed: it was checked as a whole. Until there the book's still holds, so nothing is lost either.
     """
     merged = {subscription.key: subscription for subscription in catalogue}
     of_consumer: dict[str, list[Subscription]] = {}
@@ -130,16 +130,18 @@ def merge(
         where = f"subscription {subscription.key}"
         neighbours = of_consumer.setdefault(subscription.consumer, [])
         others = [other for other in neighbours if other.key != subscription.key]
-        clash = next(
-            (f"{text} with {other.key}" for other in others if (text := overlap(other, subscription, plans))), None
-        )
+        clashes = [(other, text) for other in others if (text := overlap(other, subscription, plans)) is not None]
         known = merged.get(subscription.key)
         if subscription.plan not in plans:
             findings.append(
                 Finding(where, f'the catalogue has no plan "{subscription.plan}"', "add it there, or cancel")
             )
-        elif clash is not None:
-            findings.append(Finding(where, clash, "cancel one of them"))
+        elif clashes:
+            other, text = min(clashes, key=lambda clash: clash[0].start)
+            findings.append(Finding(where, f"{text} with {other.key}", "cancel one of them"))
+            if known is None and subscription.start < other.start:
+                merged[subscription.key] = replace(subscription, end=other.start)
+                neighbours.append(merged[subscription.key])
         elif known is not None and replace(known, end=subscription.end) != subscription:
             findings.append(Finding(where, "the catalogue has it with other terms", "remove it there, or cancel"))
         else:

@@ -33,10 +33,13 @@ def test_a_subscription_made_by_command_is_billed() -> None:
     assert (known.subscriptions, known.findings) == ((COMMANDED,), ())
 
 
-def test_the_same_consumer_written_into_the_catalogue_later_is_not_billed_twice() -> None:
+def test_the_same_consumer_written_into_the_catalogue_later_is_billed_there_from_then_on() -> None:
     text = TEXT + "subscriptions: [{consumer: acme, plan: scale, start: 2026-11-01}]\n"
     known = contracts.gather(book(), compile_catalogue([("c.yaml", text)]), now=NOVEMBER)
-    assert [one.key for one in known.subscriptions] == ["acme/scale/2026-11-01"]
+    assert [(one.key, one.end) for one in known.subscriptions] == [
+        ("acme/pro/2026-10-01", NOVEMBER),
+        ("acme/scale/2026-11-01", None),
+    ]
     assert [str(finding) for finding in known.findings] == [
         'subscription acme/pro/2026-10-01: would bill meter "calls" twice from 2026-11-01 00:00, together with '
         "acme/scale/2026-11-01; cancel one of them"
