@@ -33,7 +33,7 @@ RESPONSES = {
     "usage": {"input_tokens": 50, "input_tokens_details": {"cached_tokens": 20}, "output_tokens": 7},
 }
 MESSAGES = {
-    "model": "claude-x", "type": "message",
+    "model": "messages-1", "type": "message",
     "usage": {
         "input_tokens": 10, "cache_read_input_tokens": 900, "cache_creation_input_tokens": 90, "output_tokens": 41,
     },
@@ -46,7 +46,7 @@ EMBEDDING = {"model": "embed", "data": [], "usage": {"prompt_tokens": 8, "total_
     [
         (CHAT, Tokens("gpt-4.1", input=200, cache_read=800, output=300)),
         (RESPONSES, Tokens("gpt-5", input=30, cache_read=20, output=7)),
-        (MESSAGES, Tokens("claude-x", input=10, cache_read=900, cache_write=90, output=41)),
+        (MESSAGES, Tokens("messages-1", input=10, cache_read=900, cache_write=90, output=41)),
         (EMBEDDING, Tokens("embed", input=8)),
         ({"type": "response.completed", "response": RESPONSES}, Tokens("gpt-5", input=30, cache_read=20, output=7)),
         ({"model": "m", "usage": None}, None),
@@ -85,7 +85,7 @@ ANTHROPIC_STREAM = (
 def test_a_stream_cut_anywhere_says_the_same(data: st.DataObject, end: str) -> None:
     for stream, tokens in (
         (OPENAI_STREAM, Tokens("gpt-4.1", input=200, cache_read=800, output=300)),
-        (ANTHROPIC_STREAM, Tokens("claude-x", input=10, cache_read=900, cache_write=90, output=41)),
+        (ANTHROPIC_STREAM, Tokens("messages-1", input=10, cache_read=900, cache_write=90, output=41)),
     ):
         body = events(*stream, end=end)
         cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
@@ -164,18 +164,18 @@ def test_answers_and_streams_are_counted_by_model_direction_and_cache() -> None:
         ("acme", "gpt-4.1", "input", "no"): 400,
         ("acme", "gpt-4.1", "input", "read"): 1600,
         ("acme", "gpt-4.1", "output", "no"): 600,
-        ("acme", "claude-x", "input", "no"): 10,
-        ("acme", "claude-x", "input", "read"): 900,
-        ("acme", "claude-x", "input", "write"): 90,
-        ("acme", "claude-x", "output", "no"): 41,
+        ("acme", "messages-1", "input", "no"): 10,
+        ("acme", "messages-1", "input", "read"): 900,
+        ("acme", "messages-1", "input", "write"): 90,
+        ("acme", "messages-1", "output", "no"): 41,
     }
-    assert found["llm_inferences_total"] == {("acme", "gpt-4.1"): 2, ("acme", "claude-x"): 1}
+    assert found["llm_inferences_total"] == {("acme", "gpt-4.1"): 2, ("acme", "messages-1"): 1}
     assert "llm_unmetered_responses_total" not in found
 
 
 def test_a_broken_stream_is_no_inference_but_its_stated_tokens_were_used() -> None:
     found = ask("/half")
-    assert found["llm_tokens_total"][("acme", "claude-x", "output", "no")] == 20
+    assert found["llm_tokens_total"][("acme", "messages-1", "output", "no")] == 20
     assert "llm_inferences_total" not in found
     assert found["api_requests_total"] == {("acme", "/half", "POST", "500"): 1}
 
