@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Annotated
 
 import typer
@@ -49,7 +50,7 @@ def command(
     for meter, consumers in sorted(strangers.items()):
         names = list(consumers)
         listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        amount = decimal_text(catalogue.meters[meter].quantity(sum(consumers.values())))
+        amount = decimal_text(sum(consumers.values(), Fraction(0)))
         stderr.print(
             f"meter {meter}: {amount} counted this month for nobody: {listed}; `rating subscriptions add` subscribes them",
             soft_wrap=True,

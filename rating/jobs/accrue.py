@@ -70,8 +70,8 @@ class Accrued:
     plans: tuple[AccruedPlan, ...]
     through: Mapping[str, datetime]
     """Per meter: the end of the last closed window contained."""
-    unbilled: Mapping[str, Mapping[str, int]]
-    """Per meter: usage this calendar month of each consumer nobody subscribed, in the meter's resolution."""
+    unbilled: Mapping[str, Mapping[str, Fraction]]
+    """Per meter: usage this calendar month of each consumer nobody subscribed, in whole units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class ToDate:
     drafts: Mapping[str, Draft]
     """By subscription: the open period's invoice as it would be now, where amounts are individual."""
     through: Mapping[str, datetime]
-    unbilled: Mapping[str, Mapping[str, int]]
+    unbilled: Mapping[str, Mapping[str, Fraction]]
 
 
 def accrue(book: Book, contracts: Contracts, *, now: datetime, consumer: str | None = None) -> Accrued:
@@ -110,7 +110,7 @@ def usage_to_date(book: Book, contracts: Contracts, now: datetime, consumer: str
     month = Period(now.replace(day=1, hour=0, minute=0, second=0, microsecond=0), now)
     known = {subscription.consumer for subscription in contracts.subscriptions}
     through: dict[str, datetime] = {}
-    unbilled: dict[str, dict[str, int]] = {}
+    unbilled: dict[str, dict[str, Fraction]] = {}
     for meter in contracts.current.meters.values():
         end = book.closed_through(meter.name)
         if end is not None:
@@ -119,7 +119,9 @@ def usage_to_date(book: Book, contracts: Contracts, now: datetime, consumer: str
         same = [span for name, span in totals if name == meter.name and span.start == month.start and span.end >= now]
         whole = consumer is None and bool(same)
         counted = totals[meter.name, same[0]] if whole else _by_consumer(book.totals(meter.name, month))
-        unbilled[meter.name] = {name: units for name, units in sorted(counted.items()) if name not in known}
+        unbilled[meter.name] = {
+            name: meter.quantity(units) for name, units in sorted(counted.items()) if name not in known
+        }
     return ToDate(groups, totals, drafts, through, unbilled)
 
 

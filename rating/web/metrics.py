@@ -148,7 +148,9 @@ def _columns(group: AccruedPlan) -> tuple[dict[str, list[float]], dict[str, floa
     for entry in group.cards:
         meter = entry.card.meter.name
         used[meter] = [unit / entry.rated.quantity.denominator for unit in entry.rated.quantity.units.tolist()]
-        allowed[meter] = allowed.get(meter, 0.0) + float(entry.card.included)
+        # An allowance in converted units is shown in the meter's, as the usage beside it is.
+        factor = entry.card.conversion.factor if entry.card.conversion else 1
+        allowed[meter] = allowed.get(meter, 0.0) + float(entry.card.included / factor)
         denominator = entry.rated.amount.denominator
         for index, unit in enumerate(entry.rated.amount.units.tolist()):
             owed[index] += unit / denominator
