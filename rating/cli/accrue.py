@@ -52,7 +52,7 @@ def command(
         listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         amount = decimal_text(sum(consumers.values(), Fraction(0)))
         stderr.print(
-            f"meter {meter}: {amount} counted this month for nobody: {listed}; `rating subscriptions add` subscribes them",
+            f"meter {meter}: {amount} counted this month for nobody: {listed}; `rating subscriptions add`",
             soft_wrap=True,
         )
     raise typer.Exit(LOOK if strangers else DONE)
