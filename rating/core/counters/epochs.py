@@ -156,19 +156,27 @@ def _falls(samples: Sequence[Sample]) -> list[tuple[int, int, int]]:
 def _align(falls: Sequence[tuple[int, int, int]], tolerance: int) -> list[_Reset]:
     """The fewest resets that explain all falls: one reset is seen at most once by each observer.
 
-    Fewest, because a reset counted twice bills the counter's new total twice.
+    Fewest, because a reset counted twice bills the counter's new total twice. Whoever saw the most falls missed the
+    fewest resets: the others' falls are laid against that one's, each where it shares the most time. The first place
+    that would do is not good enough: beside a reset one interval earlier it would divide the samples wrongly.
     """
-    resets: list[_Reset] = []
-    reached: dict[int, int] = {}
+    by_observer: dict[int, list[tuple[int, int]]] = {}
     for after, before, observer in falls:
-        for index in range(reached.get(observer, 0), len(resets)):
-            reset = resets[index]
-            if before <= reset.earliest_after + tolerance and reset.latest_before <= after + tolerance:
-                reset.seen[observer] = after
-                resets[index] = reset._replace(latest_before=max(before, reset.latest_before))
-                reached[observer] = index + 1
-                break
-        else:
-            resets.append(_Reset({observer: after}, before, after))
-            reached[observer] = len(resets)
+        by_observer.setdefault(observer, []).append((after, before))
+    resets: list[_Reset] = []
+    for observer, spans in sorted(by_observer.items(), key=lambda item: (-len(item[1]), item[0])):
+        for after, before in spans:
+            shared = [
+                (min(after, reset.earliest_after) - max(before, reset.latest_before), -index)
+                for index, reset in enumerate(resets)
+                if observer not in reset.seen
+            ]
+            most, index = max(shared, default=(-tolerance - 1, 0))
+            if most < -tolerance:
+                resets.append(_Reset({observer: after}, before, after))
+                continue
+            reset = resets[-index]
+            resets[-index] = _Reset(
+                {**reset.seen, observer: after}, max(before, reset.latest_before), min(after, reset.earliest_after)
+            )
     return resets

@@ -53,10 +53,12 @@ outages = some.builds(Outage, minutes, seconds, some.sampled_from([None, "a", "b
 unreachable = some.builds(Unreachable, minutes, seconds, some.sampled_from([0, 1]))
 
 
-def restarts(hidden: SearchStrategy[bool], renamed: SearchStrategy[bool]) -> SearchStrategy[Restarts]:
+def restarts(
+    hidden: SearchStrategy[bool], renamed: SearchStrategy[bool], shortest: int = 90
+) -> SearchStrategy[Restarts]:
     return some.builds(
         lambda shortest, more, hidden, renamed: Restarts(shortest, shortest + more, 2.5 * SECOND, renamed, hidden),
-        some.integers(90, 2400).map(lambda number: number * SECOND),
+        some.integers(shortest, 2400).map(lambda number: number * SECOND),
         seconds,
         hidden,
         renamed,
@@ -89,8 +91,9 @@ def made_of(
 
 
 worlds = made_of(some.none() | restarts(some.booleans(), some.booleans()))
-restless = made_of(restarts(some.just(False), some.just(False)))
-"""Processes restart behind one address, and every reset is a fall in value unless nobody saw enough of it."""
+restless = made_of(restarts(some.just(False), some.just(False), shortest=300))
+"""Processes restart behind one address, and every reset is a fall in value unless nobody saw enough of it. They live
+for five scrapes at least: with clocks 21 s apart and no start times, resets closer than that cannot be told apart."""
 
 
 def source(series: Iterable[Series]) -> MemorySource:
