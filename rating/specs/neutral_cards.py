@@ -71,18 +71,27 @@ class Switches:
 
 
 def switches(fields: Fields) -> Switches:
+    # Defaults may be written out, as the words the field's comparison uses for them.
     found = Switches(
         charge_at_zero=fields.word("zero_usage_flat", {"charge_first_tier": True, "skip": False}, False),
         upper=fields.word(
             "tier_boundary",
-            {"up_to_inclusive": Upper.INCLUSIVE, "up_to_exclusive": Upper.EXCLUSIVE},
+            {
+                "up_to_inclusive": Upper.INCLUSIVE,
+                "up_to inclusive": Upper.INCLUSIVE,
+                "inclusive": Upper.INCLUSIVE,
+                "up_to_exclusive": Upper.EXCLUSIVE,
+                "exclusive": Upper.EXCLUSIVE,
+            },
             Upper.INCLUSIVE,
         ),
         beyond=fields.word("beyond_last_tier", {"error": Beyond.REFUSE, **words(Beyond)}, Beyond.REFUSE),
         round_each_line=fields.word("rounding_granularity", {"total": False, "per_line": True}, None),
-        clamp_negative=fields.word("negative_usage", {"clamp_to_zero": True, "as_is": False}, False),
+        clamp_negative=fields.word("negative_usage", {"clamp_to_zero": True, "as_is": False, "as is": False}, False),
         convert_slices_alone=fields.word(
-            "split_conversion", {"slice_converted_alone": True, "running_total": False}, False
+            "split_conversion",
+            {"slice_converted_alone": True, "running_total": False, "running total": False},
+            False,
         ),
         true_up_on_rounded=fields.word("true_up_on", {"rounded_usage": True, "exact": False}, False),
         select_by_full_units=fields.word("tier_selection", {"full_units": True, "quantity": False}, False),
@@ -175,7 +184,7 @@ def _component(card: Fields, how: Switches) -> Price | Factor:
     return nested_price(card, how)
 
 
-_LEVEL, _AMOUNT = ("level", "threshold", "from", "at"), ("amount", "flat_amount", "value")
+_LEVEL, _AMOUNT = ("level", "threshold", "from", "at", "at_least"), ("amount", "flat_amount", "value", "cost")
 
 
 def _threshold_flat(card: Fields) -> Price:

@@ -168,7 +168,23 @@ def _slice(question: Question, terms: Terms) -> Rated:
         usage.maybe("previous_billed"),
         question.how.convert_slices_alone,
     )
-    return Rated(amount, (amount,), (Portion("this slice of the running total", quantity, None, amount),))
+    steps = _slice_steps(terms.priced(previous), terms.priced(previous + quantity))
+    if steps is None or usage.has("previous_billed") or question.how.convert_slices_alone:
+        return Rated(amount, (amount,), (Portion("this slice of the running total", quantity, None, amount),))
+    listed = sum((step.amount for step in steps), Fraction(0))
+    rest = (Portion("commitment, discounts, cap and minimum", Fraction(0), None, amount - listed),)
+    return Rated(amount, tuple(step.amount for step in steps), (*steps, *(rest if amount != listed else ())))
+
+
+def _slice_steps(before: tuple[Portion, ...], after: tuple[Portion, ...]) -> tuple[Portion, ...] | None:
+    """What a slice adds, step by step; None where it changes the price of what was there before (volume)."""
+    names = [step.what for step in after]
+    if [step.what for step in before] != names[: len(before)]:
+        return None
+    none = [Portion(name, Fraction(0), None, Fraction(0)) for name in names[len(before) :]]
+    pairs = zip(after, (*before, *none), strict=True)
+    added = (replace(now, quantity=now.quantity - was.quantity, amount=now.amount - was.amount) for now, was in pairs)
+    return tuple(step for step in added if step.quantity or step.amount)
 
 
 def _by_full_units(question: Question, terms: Terms, quantity: Fraction) -> Rated:
@@ -223,7 +239,8 @@ def _cells(question: Question) -> tuple[Matrix, list[Fields]]:
         found.append((_words(cell, "match"), cell.inner("price")))
         cell.finish()
     if question.card.has("default"):
-        found.append(({}, question.card.inner("default")))
+        default = question.card.inner("default")
+        found.append(({}, default.inner("price") if default.has("price") else default))
     dimensions = tuple(dict.fromkeys(name for match, _ in found for name in match))
     cells = [Cell(match, _terms(replace(question, card=card), _price(question, card)).price) for match, card in found]
     return Matrix(dimensions, tuple(cells)), [card for _, card in found]
@@ -270,13 +287,9 @@ def _commitment(question: Question) -> Rated:
 def _committed_windows(question: Question) -> Rated:
     """Each window under the commitment of its own rule."""
     rules = {name: Fields(rule, f"card.rules.{name}") for name, rule in question.card.mapping("rules").items()}
-    by_rule = {
-        name: Terms(
-            cards.price(_model(rule), rule, question.how),
-            commitment=cards.commitment(rule.inner("commitment")) if rule.has("commitment") else None,
-        )
-        for name, rule in rules.items()
-    }
+    by_rule = {name: _rule(question, rule) for name, rule in rules.items()}
+    if not rules:
+        by_rule["default"] = _rule(question, question.card)
     for rule in rules.values():
         rule.finish()
     parts = {"committed": Fraction(0), "overage": Fraction(0), "true_up": Fraction(0)}
@@ -286,12 +299,24 @@ def _committed_windows(question: Question) -> Rated:
         if rule_name not in by_rule:
             refuse(window.at("rule"), f'no rule is called "{rule_name}"', f"known are {', '.join(by_rule)}")
         terms = by_rule[rule_name]
-        split = terms.committed(terms.converted(Column.of([window.number("quantity")])))
+        used = window.number("amount") if window.has("amount") else window.number("quantity")
+        split = terms.committed(terms.converted(Column.of([used])))
         window.finish()
         amounts.append(split.amount.total())
         for name, column in _parts(split, True).items():
             parts[name] += column[0]
-    return _adjusted(replace(_lines("window", amounts), parts=parts), _terms(question))
+    return _adjusted(
+        replace(_lines("window", amounts), parts=parts), Terms(_AS_IS, adjustments=cards.adjustments(question.card))
+    )
+
+
+def _rule(question: Question, rule: Fields) -> Terms:
+    """A window's price and promise; windows that already are money have no price of their own."""
+    priced = any(rule.has(key) for key in ("model", "unit_amount", "tiers"))
+    return Terms(
+        cards.price(_model(rule), rule, question.how) if priced else _AS_IS,
+        commitment=cards.commitment(rule.inner("commitment")) if rule.has("commitment") else None,
+    )
 
 
 def _parts(split: Committed, final: bool) -> dict[str, list[Fraction]]:

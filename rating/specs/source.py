@@ -23,7 +23,7 @@ _INTEGER = re.compile(r"[+-]?(0|[1-9][0-9_]*)\Z")
 _FLOAT = re.compile(r"[+-]?([0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*|[0-9][0-9_]*(\.[0-9_]*)?[eE][+-]?[0-9]+)\Z")
 _TAGS = ("str", "int", "float", "bool", "null", "timestamp", "value")
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_TOO_MANY = 5_000_000
+_TOO_MANY = 2_000_000
 """Values in one file; a few lines of nested aliases could otherwise grow without end."""
 
 
@@ -72,16 +72,29 @@ def read(name: str, text: str) -> Document:
     """Never raises: what cannot be read is in `findings`, and `value` is what could."""
     document = Document(name)
     try:
-        document.root = yaml.compose(text, _FAST)
+        document.root = _composed(text)
+        if document.root is not None:
+            document.value = _Reader(document).value(document.root)
+    except yaml.YAMLError as error:
+        document.findings.append(_syntax(name, text, error))
+    except (RecursionError, UnicodeError, _TooMuch):
+        return _unreadable(document)
+    return document
+
+
+def _composed(text: str) -> yaml.Node | None:
+    try:
+        return yaml.compose(text, _FAST)
     except yaml.YAMLError:
-        try:
-            # The slower parser explains itself better.
-            document.root = yaml.compose(text, yaml.SafeLoader)
-        except yaml.YAMLError as error:
-            document.findings.append(_syntax(name, text, error))
-            return document
-    if document.root is not None:
-        document.value = _Reader(document).value(document.root)
+        # The slower parser explains itself better.
+        return yaml.compose(text, yaml.SafeLoader)
+
+
+def _unreadable(document: Document) -> Document:
+    """Text that no author writes: nested beyond all use, or aliases of aliases that grow without end."""
+    document.root = document.value = None
+    what = "is nested too deeply, repeats itself too often, or is not text"
+    document.findings = [(1, Finding(f"{document.name}:1", what, "write a catalogue"))]
     return document
 
 
@@ -110,6 +123,10 @@ def _merges(key: yaml.Node) -> bool:
     return key.tag == "tag:yaml.org,2002:merge"
 
 
+class _TooMuch(Exception):
+    """More values than a file of this size can mean."""
+
+
 class _Reader:
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -122,7 +139,9 @@ class _Reader:
 
     def value(self, node: yaml.Node) -> Any:
         self.count += 1
-        if id(node) in self.open or self.count > _TOO_MANY:
+        if self.count > _TOO_MANY:
+            raise _TooMuch
+        if id(node) in self.open:
             self.find(node, "an alias repeats itself without end", "write the value out")
             return None
         self.open.add(id(node))

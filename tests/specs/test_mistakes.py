@@ -4,6 +4,7 @@ The golden files are rewritten by `UPDATE_GOLDEN=1 pytest tests/specs`; read the
 """
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,22 @@ def test_an_alias_inside_itself_ends() -> None:
     assert "c.yaml:1: an alias repeats itself without end; write the value out" in said(
         ("c.yaml", "meters: &a {b: *a}")
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 3000,
+        "a: " + "[" * 900 + "]" * 900,
+        "a: &a [1]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in pairwise("abcdefghi")),
+        "a: \ud800",
+    ],
+    ids=["brackets without end", "nested beyond use", "aliases of aliases", "half a character"],
+)
+def test_what_no_author_writes_is_refused_in_one_line(text: str) -> None:
+    assert said(("c.yaml", text)) == [
+        "c.yaml:1: is nested too deeply, repeats itself too often, or is not text; write a catalogue"
+    ]
 
 
 def test_a_warning_does_not_stop_the_catalogue() -> None:
