@@ -113,7 +113,7 @@ def _invoice_discounted(amounts: list[Fraction], discount: Discount, terms: Invo
     if not off or not any(weights):
         return amounts
     minor = off * 10**terms.decimals
-    if minor.denominator == 1:
+    if minor.denominator == 1 and not terms.keep_fractional_discounts:
         shares = [Fraction(part, 10**terms.decimals) for part in allocate(minor.numerator, weights)]
     else:
         whole = sum(weights, Fraction(0))

@@ -216,6 +216,14 @@ def test_a_discount_on_the_invoice_is_split_by_largest_remainder() -> None:
     assert stated(lines, InvoiceTerms(2, (fixed("1.00"),))).lines == (3, 3, 3)
 
 
+def test_fractional_shares_of_a_discount_may_be_kept() -> None:
+    lines = [StatementLine(F(amount), tax_percents=(F(20),)) for amount in ("33.33", "33.33", "33.34")]
+    found = stated(lines, InvoiceTerms(2, (fixed("5"),), keep_fractional_discounts=True))
+    assert found.lines == (F("31.6635"), F("31.6635"), F("31.673"))
+    assert [tax.rounded for tax in found.line_taxes] == [F("6.33"), F("6.33"), F("6.33")]
+    assert (found.tax, found.rounded) == (19, 114), "each line's tax loses a third of a cent, the invoice's does not"
+
+
 def test_credits_that_pay_usage_leave_the_fee() -> None:
     lines = [StatementLine(F(50)), StatementLine(F(50), usage=False)]
     terms = InvoiceTerms(2, (fixed("10"),), (Credit(F(100)),), credits_pay_usage_only=True)

@@ -135,3 +135,40 @@ def test_lines_and_tax_less_credit_are_the_total_in_every_exponent(
     assert sum(found.breakdown, F(0)) + found.tax - found.parts["credits"] == found.total == found.rounded
     assert found.parts["subtotal"] - found.parts["discount"] == sum(found.breakdown, F(0))
     assert all((amount * 10**exponent).denominator == 1 for amount in (*found.breakdown, found.tax))
+
+
+TIERS = [
+    {"up_to": 5, "flat_amount": "100"},
+    {"up_to": 10, "flat_amount": "50"},
+    {"up_to": 15, "unit_amount": "5"},
+    {"up_to": None, "unit_amount": "1"},
+]
+
+
+def test_a_slice_shows_what_it_adds_to_each_tier() -> None:
+    card = {"model": "graduated", "tiers": TIERS}
+    found = quote(line(card, {"quantity": "10", "previous_quantity": "12", "final": False}, {}))
+    assert found.breakdown == (15, 7)
+    assert sum((portion.amount for portion in found.portions), F(0)) == found.amount == 22
+
+
+def test_a_slice_that_changes_the_price_of_everything_before_is_one_figure() -> None:
+    found = quote(line({"model": "volume", "tiers": TIERS}, {"quantity": "10", "previous_quantity": "12"}, {}))
+    assert found.breakdown == (found.amount,) == (-38,)
+
+
+def test_windows_under_one_commitment_each() -> None:
+    promise = {"amount": "10", "overage_factor": "2", "true_up": True}
+    card = {"model": "commitment", "unit_amount": "2", "commitment": promise}
+    found = quote(line(card, {"windows": [{"quantity": "2"}, {"quantity": "7"}]}, {}))
+    assert (found.breakdown, found.parts) == ((10, 18), {"committed": 14, "overage": 8, "true_up": 6})
+
+
+def test_rounding_line_by_line_takes_the_adjustments_as_a_line() -> None:
+    card = {
+        "model": "graduated",
+        "tiers": [{"up_to": 1, "unit_amount": "0.005"}, {"up_to": None, "unit_amount": "0.005"}],
+    }
+    discount = {"discounts": [{"type": "percentage", "value": "50"}]}
+    found = quote(line({**card, **discount}, {"quantity": "2"}, {"rounding_granularity": "per_line"}))
+    assert (found.amount, found.rounded) == (F("0.005"), F("0.01")), "0.01 + 0.01 - 0.01"
