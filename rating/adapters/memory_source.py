@@ -48,7 +48,7 @@ class MemorySource:
             for labels, samples in self._between(UP, reach, end + MARGIN)
         ]
         ups = [_from(series, start - MARGIN) for series in every_up if naming.target(series.labels) in targets]
-        present = {naming.identity(series.labels) for series in counters if series.times[-1] >= start}
+        present = {naming.identity(series.labels) for series in counters if series.times[-1] >= start - MARGIN}
         return Readings(
             series=[series for series in counters if naming.identity(series.labels) in present],
             starts=starts,

@@ -163,6 +163,32 @@ class TestBirthWithoutProof:
         assert billed(closed(*self.STORED, began(dict.fromkeys(range(4, 15), -500)))) == 5012
 
 
+class TestRelabelled:
+    """A label that nobody called volatile changes while the process lives on, at 5,000."""
+
+    OLD = series({**COUNTER, "env": "test"}, {-1: 4990, 3: 5000})
+
+    def test_the_new_name_does_not_bill_the_old_total_again(self) -> None:
+        closing = closed(self.OLD, series(COUNTER, {4: 5001, 9: 5012}), up(), began(ALIVE_SINCE_LONG))
+        assert billed(closing) == 10 + 11
+        assert (closing.evidence.baselines, closing.completeness) == (1, Completeness.DEGRADED)
+
+    def test_also_when_it_changed_just_before_the_window(self) -> None:
+        old = series({**COUNTER, "env": "test"}, {-3: 4990, -1: 5000})
+        assert billed(closed(old, series(COUNTER, {0: 5001, 9: 5012}), up(), began(ALIVE_SINCE_LONG))) == 11
+
+    def test_a_sibling_that_lives_on_is_no_former_self(self) -> None:
+        ok, created = {**COUNTER, "status": "200"}, {**COUNTER, "status": "201"}
+        stored = (series(ok, {-1: 5, 3: 6, 9: 7}), series(created, {4: 8, 9: 9}), up(), began(ALIVE_SINCE_LONG))
+        closing = closed(*stored)
+        assert billed(closing) == 2 + 9
+        assert (closing.evidence.births, closing.evidence.baselines) == (1, 0)
+
+    def test_nor_is_one_of_another_process(self) -> None:
+        stored = (series({**COUNTER, "status": "200"}, {-1: 5, 3: 6}), series(COUNTER, {6: 8, 9: 9}), up())
+        assert billed(closed(*stored, began(RESTART_AT_4))) == 1 + 9
+
+
 class TestReplicas:
     A, B = {**COUNTER, "replica": "a"}, {**COUNTER, "replica": "b"}
 
@@ -195,7 +221,7 @@ class TestIdentity:
         old, new = {**COUNTER, "version": "1"}, {**COUNTER, "version": "2"}
         stored = (series(old, {-1: 100, 3: 110}), series(new, {4: 111, 9: 120}), up())
         assert billed(closed(*stored, meter=replace(METER, volatile_labels=("version",)))) == 20
-        assert billed(closed(*stored)) == 10 + 120, "not declared volatile, the second is a newborn"
+        assert billed(closed(*stored)) == 10 + 9, "not declared volatile, the second begins at a baseline"
 
     def test_instances_are_counters_of_their_own_and_usage_is_summed(self) -> None:
         other = {**COUNTER, "instance": "two"}

@@ -93,7 +93,7 @@ class Gathering:
             clean_identities += sorted_out.clean_identities
             largest = max(largest, sorted_out.largest)
             dirty = [reading for reading in waiting.values() if reading.name.identity in sorted_out.dirty]
-            found, found_starts = self._rebuild(dirty, rung)
+            found, found_starts = self._rebuild([*dirty, *sorted_out.departed], rung)
             series += found
             starts += found_starts
             rebuilt_series += self._agreeing(dirty, found)

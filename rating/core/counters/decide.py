@@ -71,13 +71,17 @@ def _rebuild_all(meter: Meter, naming: Naming, readings: Readings, start: int, e
         members[name.identity].append((name, series))
     processes = Processes(naming, readings.starts)
     sighted = _sightings(naming, readings)
-    return [
-        (
-            group[0][0],
-            rebuild(meter, group, processes, sighted, start=start, end=end, seen_from=readings.seen_from),
-        )
-        for _, group in sorted(members.items())
-    ]
+    places: dict[tuple[object, ...], list[list[tuple[Name, Series]]]] = defaultdict(list)
+    for group in members.values():
+        for place in {(name.target, name.consumer, name.dimensions) for name, _ in group}:
+            places[place].append(group)
+    rebuilt = []
+    for _, group in sorted(members.items()):
+        name = group[0][0]
+        siblings = [other for other in places[name.target, name.consumer, name.dimensions] if other is not group]
+        span = {"start": start, "end": end, "seen_from": readings.seen_from}
+        rebuilt.append((name, rebuild(meter, group, processes, sighted, siblings, **span)))
+    return rebuilt
 
 
 def _sightings(naming: Naming, readings: Readings) -> dict[tuple[str, ...], int]:

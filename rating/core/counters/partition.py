@@ -33,6 +33,8 @@ class Partition:
     """Identities with a base in reach, to be rebuilt from samples."""
     born: Collection[tuple[tuple[str, str], ...]]
     """Identities without a base in reach."""
+    departed: Sequence[Reading]
+    """Bases of dirty identities that have no sample in the window."""
 
 
 def partition(
@@ -78,6 +80,19 @@ def partition(
         born -= known
     dirty |= unbased - born
     dirty -= born
+    departed: list[Reading] = []
+    if born:
+        # A newborn may be an old counter under a new label: whoever could be its former self is read sample by sample.
+        places = {_place(name) for name, _ in ends.values() if name.identity in born}
+        dirty |= {identity for identity, (name, *_) in best.items() if _place(name) in places}
+        departed = [
+            reading
+            for reading in bases.values()
+            if reading.name.identity not in best
+            and reading.name.identity not in unbased
+            and _place(reading.name) in places
+        ]
+        dirty |= {reading.name.identity for reading in departed}
     clean, identities, series, largest = [], 0, 0, 0
     by_target: dict[tuple[str, ...], int] = {}
     for identity, (name, units, base_units, members) in best.items():
@@ -89,4 +104,8 @@ def partition(
         if units > base_units:
             clean.append(Usage(name.consumer, name.dimensions, units - base_units))
             by_target[name.target] = by_target.get(name.target, 0) + units - base_units
-    return Partition(clean, identities, series, largest, by_target, dirty, born)
+    return Partition(clean, identities, series, largest, by_target, dirty, born, departed)
+
+
+def _place(name: Name) -> tuple[object, ...]:
+    return name.target, name.consumer, name.dimensions

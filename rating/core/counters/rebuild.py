@@ -8,6 +8,7 @@ start: so windows telescope, and neither the order nor the gaps of replicas can 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from enum import Enum
 from typing import NamedTuple
 
@@ -48,18 +49,26 @@ def rebuild(
     members: Sequence[tuple[Name, Series]],
     processes: Processes,
     sighted: Mapping[tuple[str, ...], int],
+    siblings: Sequence[Sequence[tuple[Name, Series]]],
     *,
     start: int,
     end: int,
     seen_from: int,
 ) -> Rebuilt:
-    """One identity's series, from its base on, over the window start <= t < end in milliseconds."""
+    """One identity's series, from its base on, over the window start <= t < end in milliseconds.
+
+    Args:
+        siblings: other identities of the same target, consumer and dimensions.
+    """
     lives = _epochs(meter, members, processes, end)
     usage = resets = births = unproven = unseen = 0
     for epoch in lives:
         before = max((sample.units for sample in epoch.samples if sample.time < start), default=None)
         if before is None:
-            match _beginning(epoch, lives, members, sighted, seen_from):
+            beginning = _beginning(epoch, lives, members, sighted, seen_from)
+            if beginning is Beginning.BIRTH and any(_became(other, epoch, processes, meter) for other in siblings):
+                beginning = Beginning.UNPROVEN
+            match beginning:
                 case Beginning.RESET:
                     resets += 1
                     unseen += _unseen(epoch, lives)
@@ -132,6 +141,20 @@ def _beginning(
         # The target was scraped and did not have this counter yet.
         return Beginning.BIRTH
     return Beginning.UNPROVEN
+
+
+def _became(former: Sequence[tuple[Name, Series]], epoch: Epoch, processes: Processes, meter: Meter) -> bool:
+    """Whether another identity of the same place ended, in the same process, where this newborn goes on.
+
+    A counter does not leave its process. When one stops as another begins no lower, a label that the meter does not
+    call volatile has changed, and the newborn's first value was billed under the old name.
+    """
+    interval = meter.scrape_interval // timedelta(milliseconds=1)
+    first, last = epoch.samples[0], epoch.samples[-1]
+    time, units, name = max((series.times[-1], series.units[-1], name) for name, series in former if len(series.times))
+    ended = time < first.time or time <= first.time + interval < last.time - interval
+    process = None if meter.lifetime is Lifetime.DURABLE else processes.at(name.target, name.replica, time)
+    return ended and 0 < units <= max(first.units, last.units) and process == epoch.process and first.units > 0
 
 
 def _unseen(epoch: Epoch, lives: Sequence[Epoch]) -> int:
