@@ -191,4 +191,5 @@ def _world(
     )
 
 
-_SHAPES = {"globex": Shape.STEADY, "initech": Shape.BURSTY, ALMOST_OUT: Shape.STEADY}
+# Steady where usage by now is given: it must not depend on the hour.
+_SHAPES = {"initech": Shape.BURSTY} | dict.fromkeys(("globex", "umbrella", ALMOST_OUT), Shape.STEADY)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from rating.bootstrap import load_catalogue
 from rating.errors import RatingError
 from rating.settings import Settings
 from rating_demo.catalogue import dated
+from rating_demo.history import History
 from rating_demo.inbox import Inbox
 from rating_demo.parts import PartFailed, PartMissing, PostgreSQL, Process, Prometheus, answers, locate
 from rating_demo.stage import AlreadyRunning, Stage
@@ -151,3 +152,24 @@ def test_the_environment_of_the_demonstration_holds_only_its_own_settings(
     assert environment["RATING_DATABASE_URL"] == f"sqlite:///{tmp_path}/rating.db"
     assert "RATING_PROMETHEUS_URL" not in environment
     assert environment["PATH"] == os.environ["PATH"]
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        datetime(2026, 3, 1, 0, 3, tzinfo=UTC),
+        datetime(2026, 3, 1, 2, 0, tzinfo=UTC),
+        datetime(2026, 3, 31, 23, 50, tzinfo=UTC),
+    ],
+    ids=lambda now: f"{now:%d %H:%M}",
+)
+def test_whatever_the_day_one_customer_is_near_the_allowance_and_one_past_80_percent(now: datetime) -> None:
+    history = History(now)
+    usage = history.usage("api_calls", history.this_month)
+    if history.this_month.length.total_seconds() < 600:
+        assert usage == {}, "a month of minutes has no history yet"
+    else:
+        assert 7_000 < usage["hooli"] < 8_000
+        assert 80_000 < usage["umbrella"] < 100_000
+    assert history.last_month.start == datetime(2026, 2, 1, tzinfo=UTC)
+    assert sum(history.usage("api_calls", history.last_month).values()) > 1_000_000
