@@ -1,7 +1,7 @@
 """One pricing question in JSON becomes one answer: the neutral form of price and usage that quotes and tests speak.
 
 Decides what an answer holds and in which order it is finished: credits, the one rounding, tax. Reading the card is
-`neutral_cards`, meeting it with usage `neutral_usage`; every amount is computed in the core.
+`neutral_cards`, meeting it with usage `neutral_usage` and `neutral_models`; every amount is computed in the core.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from rating.core.taxes import taxed
 from rating.core.terms import Terms
 from rating.errors import Finding, PricingError, SpecError
 from rating.specs.neutral import Fields, refuse
-from rating.specs.neutral_cards import ROUNDINGS, credits, switches, tax_percents
-from rating.specs.neutral_usage import Question, Rated, rated
+from rating.specs.neutral_cards import credits, tax_percents
+from rating.specs.neutral_models import rated
+from rating.specs.neutral_switches import ROUNDINGS, switches
+from rating.specs.neutral_usage import Question, Rated
 from rating.specs.prices import PriceSpec, price_of
 from rating.specs.sentences import sentence
 

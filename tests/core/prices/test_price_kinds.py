@@ -14,7 +14,8 @@ from rating.core.column import INT64_BOUND, Column
 from rating.core.prices.price import amount_of
 from rating.errors import NoTierCovers
 from rating.specs.neutral import Fields
-from rating.specs.neutral_cards import price, switches
+from rating.specs.neutral_cards import price
+from rating.specs.neutral_switches import switches
 from tests.core.prices import cards, obvious
 
 F = Fraction
