@@ -70,6 +70,11 @@ PARTS = {
         Part("initdb", _POSTGRESQL),
         Part("pg_ctl", _POSTGRESQL),
         Part("createdb", _POSTGRESQL),
+        Part(
+            "victoria_metrics",
+            Source("victoria-metrics", "victoriametrics", "victoria-metrics.service"),
+            ("victoria-metrics", "victoria-metrics-prod"),
+        ),
         Part("chromium", Source("chromium", "chromium"), ("chromium-browser", "google-chrome")),
     )
 }
