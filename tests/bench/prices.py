@@ -60,8 +60,8 @@ def rows(quick: bool) -> list[tuple[str, str]]:
     found.append(
         (
             "float64 columns",
-            f"{len(quantities) / seconds / 1e6:,.0f} million rows a second; {int(wrong.sum()):,} of {len(quantities):,} "
-            f"lines a cent wrong, {int(np.abs(floats - cents).sum()):,} cents in all; ours 0",
+            f"{len(quantities) / seconds / 1e6:,.0f} million rows a second; {int(wrong.sum()):,} of "
+            f"{len(quantities):,} lines a cent wrong, {int(np.abs(floats - cents).sum()):,} cents in all; ours 0",
         )
     )
     return found
