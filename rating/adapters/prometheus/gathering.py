@@ -28,7 +28,7 @@ from rating.core.counters import (
 from rating.core.meters import Lifetime, Meter
 from rating.core.periods import Period, milliseconds
 from rating.core.vocabulary import PROCESS_START, UP
-from rating.core.windows import Usage
+from rating.core.windows import Query, Usage
 
 _MINUTE = 60_000
 _RUNGS = (5 * _MINUTE, 60 * _MINUTE, 6 * 60 * _MINUTE, 24 * 60 * _MINUTE)
@@ -165,6 +165,9 @@ class Gathering:
         bases: dict[int, Reading] = {}
         if rung == self._first_rung and self._carried is not None and self._carried.at == self._start - 1:
             bases = self._carried.readings
+            # Asked at the end of the window before: the evidence of this one rests on it as well.
+            text = queries.last(queries.counters(self._meter), rung)
+            self._ask.queries.append(Query(text, self._start - 1, len(bases)))
         else:
             for group in among:
                 bases |= self._ask.readings(queries.last(queries.counters(self._meter, group), rung), self._start - 1)

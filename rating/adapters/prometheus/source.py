@@ -1,5 +1,6 @@
 """The port `CounterSource` over Prometheus's query API: opens the servers, refuses what they no longer retain, and
-reads a window again when its data changed under the reading. The questions themselves are `gathering`.
+reads a window again when its data changed under the reading, and waits where their clock says so. The questions
+themselves are `gathering`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from rating.adapters.prometheus.gathering import Carried, Gathering
 from rating.core.counters import Naming, Readings
 from rating.core.meters import Meter
 from rating.core.periods import Period
-from rating.errors import EdgeRefused, SamplesMissing
+from rating.errors import EdgeRefused, SamplesMissing, WindowStillOpen
 from rating.ports import Diagnosis
 
 _ATTEMPTS = 3
+_SKEW = timedelta(seconds=5)
+"""By how much clocks may differ without a word."""
 
 
 class PrometheusSource:
@@ -89,6 +92,7 @@ class PrometheusSource:
                 break
             self._carried.pop(meter, None)
         self._carried.pop(meter, None)
+        self._check_ended(meter, window)
         if not readings.warnings:
             self._carried[meter] = gathering.carried()
         return readings
@@ -123,6 +127,16 @@ class PrometheusSource:
                 f"{_days(clock - window.start)} ago: what is left of it cannot be trusted; "
                 "collect sooner, or raise --storage.tsdb.retention.time"
             )
+
+    def _check_ended(self, meter: Meter, window: Period) -> None:
+        # After the answers, which told the server's clock a moment ago. What it has not lived through looks empty.
+        needed = window.end + meter.settling - min(_SKEW, meter.settling)
+        for client in self.clients:
+            if client.server_time is not None and client.server_time < needed:
+                raise WindowStillOpen(
+                    f"{client.shown_url}: its clock says {client.server_time:%Y-%m-%d %H:%M:%S} and the window ends "
+                    f"{window.end:%Y-%m-%d %H:%M:%S} and settles for {meter.settling}"
+                )
 
 
 @contextmanager

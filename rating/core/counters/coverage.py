@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from rating.core.counters.identities import Naming
 from rating.core.counters.readings import Series
+from rating.core.money import round_ratio
 
 MARGIN = 5 * 60_000
 """Milliseconds before and after a window in which a target's presence shows that it lived across the border."""
@@ -62,7 +63,7 @@ def scrapes(
         if first >= start and not _any_between(alive, first_possible, first - 2 * interval):
             born = min(first, first_possible + interval)
         gone = end if last >= end or not _any_between(alive, last + 2 * interval, end) else last
-        life = max(0, round((gone - born) / interval))
+        life = max(0, round_ratio(gone - born, interval))
         missed = min(life, _missed(sorted(scraped[target]), born, gone, interval))
         expected += life
         seen += life - missed
@@ -81,7 +82,7 @@ def _missed(times: Sequence[int], born: int, gone: int, interval: int) -> int:
     missed = 0
     edges = [min(born, *times[:1]) - interval, *times, max(gone, *times[-1:])] if times else [born - interval, gone]
     for before, after in pairwise(edges):
-        if after - before > 1.5 * interval:
+        if 2 * (after - before) > 3 * interval:
             hole = min(after, gone) - max(before + interval, born)
-            missed += max(0, round(hole / interval))
+            missed += max(0, round_ratio(hole, interval))
     return missed

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from fractions import Fraction
 
 from rating.core.counters.coverage import Scrapes, scrapes
 from rating.core.counters.epochs import Processes
@@ -19,7 +20,7 @@ from rating.core.counters.numbers import EXACT
 from rating.core.counters.readings import Readings, Series
 from rating.core.counters.rebuild import Rebuilt, rebuild
 from rating.core.meters import BirthPolicy, Lifetime, Meter
-from rating.core.money import decimal_text
+from rating.core.money import decimal_text, fixed_point
 from rating.core.periods import Period, milliseconds
 from rating.core.windows import Closing, Completeness, Evidence, Held, Usage
 
@@ -171,8 +172,8 @@ def _completeness(evidence: Evidence) -> Completeness:
     return Completeness.DEGRADED if doubtful else Completeness.COMPLETE
 
 
-def _percent(share: object) -> str:
-    return f"{float(share) * 100:.1f} %"  # type: ignore[arg-type]
+def _percent(share: Fraction) -> str:
+    return f"{fixed_point(share * 100, 1)} %"
 
 
 def digest(readings: Readings) -> str:
