@@ -40,7 +40,8 @@ class Switches:
     clamp_negative: bool = False
     convert_slices_alone: bool = False
     true_up_on_rounded: bool = False
-    select_by_full_units: bool = False
+    select_by_full_units: bool | None = None
+    """None where the line does not say: then a full count, where it is given, selects."""
 
 
 def switches(fields: Fields) -> Switches:
@@ -67,7 +68,7 @@ def switches(fields: Fields) -> Switches:
             False,
         ),
         true_up_on_rounded=fields.word("true_up_on", {"rounded_usage": True, "exact": False}, False),
-        select_by_full_units=fields.word("tier_selection", {"full_units": True, "quantity": False}, False),
+        select_by_full_units=fields.word("tier_selection", {"full_units": True, "quantity": False}, None),
     )
     fields.finish()
     return found

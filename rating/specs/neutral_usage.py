@@ -85,7 +85,7 @@ def by_usage(question: Question, terms: Terms) -> Rated:
     if usage.has("previous_quantity") or usage.has("previous_billed"):
         return _slice(question, terms)
     quantity = quantity_of(question)
-    if usage.has("quantity_for_tier_selection"):
+    if usage.has("quantity_for_tier_selection") and question.how.select_by_full_units is not False:
         return _by_full_units(question, terms, quantity)
     billable = terms.converted(Column.of([quantity]))
     amount = terms.owed(billable, usage.flag("final", True)).total()

@@ -172,3 +172,10 @@ def test_rounding_line_by_line_takes_the_adjustments_as_a_line() -> None:
     discount = {"discounts": [{"type": "percentage", "value": "50"}]}
     found = quote(line({**card, **discount}, {"quantity": "2"}, {"rounding_granularity": "per_line"}))
     assert (found.amount, found.rounded) == (F("0.005"), F("0.01")), "0.01 + 0.01 - 0.01"
+
+
+def test_the_full_count_selects_the_tiers_unless_the_quantity_shall() -> None:
+    card = {"model": "volume", "tiers": [{"up_to": 1, "unit_amount": "10"}, {"up_to": None, "unit_amount": "4"}]}
+    usage = {"quantity": "0.7", "quantity_for_tier_selection": "2"}
+    assert quote(line(card, usage, {})).amount == F("2.8")
+    assert quote(line(card, usage, {"tier_selection": "quantity"})).amount == 7
