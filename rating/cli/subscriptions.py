@@ -12,7 +12,7 @@ from rating.bootstrap import load_catalogue, open_book
 from rating.cli.frame import FORMAT, LOOK, Format, console, now, settings_of, show, warn
 from rating.core.catalogue import Catalogue
 from rating.core.periods import align, stamp
-from rating.core.subscriptions import Subscription, merge
+from rating.core.subscriptions import CALENDAR, Subscription, merge
 from rating.errors import Finding, SpecError
 from rating.ports import Book
 from rating.specs.fields import anchor as read_anchor
@@ -93,7 +93,7 @@ def subscribe(
         end=ends,
         customer=customer,
         zone=catalogue.zone,
-        **({} if anchor is None else {"anchor": _anchor(anchor, begins, catalogue)}),
+        anchor=CALENDAR if anchor is None else _anchor(anchor, begins, catalogue),
     )
     with open_book(settings) as book:
         _checked(wanted, catalogue, book.subscriptions())
