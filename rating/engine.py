@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from rating.bootstrap import load_catalogue, open_source, read_sources
 from rating.core.catalogue import Catalogue
+from rating.core.schedule import retry_at
 from rating.errors import UsageError
 from rating.jobs import accrue, bill, collect, contracts
 from rating.jobs.contracts import Contracts
@@ -21,9 +22,6 @@ from rating.settings import Settings
 from rating.web.metrics import EngineMetrics
 
 log = logging.getLogger("rating.engine")
-
-HELD_AGAIN = timedelta(minutes=10)
-"""How often held windows are read again: most wait for a person, and a month of them is a load on Prometheus."""
 
 JOBS = ("catalogue", "collect", "accrue", "bill")
 
@@ -40,7 +38,8 @@ class Engine:
         self._catalogue = load_catalogue(settings)
         self._source = open_source(settings)
         self._warned: set[str] = set()
-        self._held_read: datetime | None = None
+        self._tried: dict[tuple[str, datetime], datetime] = {}
+        """When each held window was last read."""
         metrics.expect(self._catalogue.meters, JOBS)
 
     def scheduler(self, clock: Callable[[], datetime]) -> Scheduler:
@@ -51,13 +50,14 @@ class Engine:
     def catalogue(self, now: datetime, stopping: Callable[[], bool]) -> None:
         """Take over an edited catalogue and keep it in the book."""
         sources = read_sources(self._settings.catalog)
+        catalogue = self._catalogue if sources == self._sources else load_catalogue(self._settings)
+        # Kept first: what the book refuses does not come into force.
+        if contracts.keep(self._book, catalogue, now=now):
+            log.info("catalogue %s kept in the book", catalogue.digest[:12])
         if sources != self._sources:
-            self._catalogue = load_catalogue(self._settings)
-            self._sources = sources
-            self._metrics.expect(self._catalogue.meters, JOBS)
-            log.info("catalogue %s taken over", self._catalogue.digest[:12])
-        if contracts.keep(self._book, self._catalogue, now=now):
-            log.info("catalogue %s kept in the book", self._catalogue.digest[:12])
+            self._catalogue, self._sources = catalogue, sources
+            self._metrics.expect(catalogue.meters, JOBS)
+            log.info("catalogue %s taken over", catalogue.digest[:12])
 
     def collect(self, now: datetime, stopping: Callable[[], bool]) -> None:
         """Close every window that is due, oldest first.
@@ -65,25 +65,26 @@ class Engine:
         Raises:
             UsageError: a meter's source could not be read; what was closed stays.
         """
-        held = contracts.gather(self._book, self._catalogue, now=now)
-        again = self._held_read is None or now - self._held_read >= HELD_AGAIN
+        gathered = contracts.gather(self._book, self._catalogue, now=now)
+        resting = self._resting(now)
         try:
             collected = collect.collect(
                 self._book,
                 self._source,
                 tuple(self._catalogue.meters.values()),
-                since=since(held, now),
+                since=since(gathered, now),
                 now=now,
-                retry_held=again,
+                resting=resting,
                 stopping=stopping,
                 closed=lambda closing: self._metrics.window_closed(closing.meter, closing.completeness.value),
             )
-            if again:
-                self._held_read = now
+            self._tried |= {(held.meter, held.window.start): now for held in collected.held}
+            for redefined in collected.redefined:
+                self._once(str(redefined))
             if collected.stopped:
                 raise UsageError("; ".join(f"{stop.due.meter.name}: {stop.reason}" for stop in collected.stopped))
         finally:
-            self._show_windows(held, now)
+            self._show_windows(gathered, now)
 
     def accrue(self, now: datetime, stopping: Callable[[], bool]) -> None:
         """Show usage and money to date."""
@@ -105,6 +106,12 @@ class Engine:
         for finding in gathered.findings:
             self._once(str(finding))
         return gathered
+
+    def _resting(self, now: datetime) -> set[tuple[str, datetime]]:
+        """Held windows that are not read again yet."""
+        held = {(entry.held.meter, entry.held.window.start): entry.at for entry in self._book.held()}
+        self._tried = {window: self._tried.get(window, at) for window, at in held.items()}
+        return {window for window, tried in self._tried.items() if now < retry_at(held[window], tried)}
 
     def _show_windows(self, gathered: Contracts, now: datetime) -> None:
         meters: Catalogue = self._catalogue

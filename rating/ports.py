@@ -30,6 +30,8 @@ class CounterSource(Protocol):
         Raises:
             EdgeUnavailable: unreachable, timed out, or failing; a retry may succeed.
             EdgeRefused: it answered that this question is wrong (bad query, unauthorised, not Prometheus at all).
+            EdgeDisagrees: its counters hold what no counter can count to (NaN, infinity).
+            WindowStillOpen: by the source's own clock the window has not ended and settled.
             SamplesMissing: the window lies beyond what the source retains.
         """
 

@@ -125,8 +125,13 @@ class Scheduler:
         """The clock, unless it went back: then nothing is done until it has caught up with itself."""
         now = self._clock()
         if self._latest is not None and now < self._latest:
-            self.health.errors["clock"] = f"the clock went back from {stamp(self._latest)} to {stamp(now)}; waiting"
-            log.error(self.health.errors["clock"])
+            said = (
+                f"the clock went back from {stamp(self._latest)} to {stamp(now)}; waiting until it is later than that, "
+                "restart the engine if the earlier time is right"
+            )
+            if "clock" not in self.health.errors:
+                log.error("%s", said)
+            self.health.errors["clock"] = said
             return None
         self.health.errors.pop("clock", None)
         self._latest = now
@@ -137,9 +142,8 @@ class Scheduler:
             return True
         try:
             self.health.leading = self._leadership.enter_context(self._book.claim(CLAIM))
-        except EdgeUnavailable as error:
-            self.health.errors["claim"] = str(error)
-            log.error("claim: %s", error)
+        except RatingError as error:
+            self._failed("claim", str(error))
             return False
         self.health.errors.pop("claim", None)
         if not self.health.leading:
@@ -151,9 +155,8 @@ class Scheduler:
         try:
             step(now, self._stopping.is_set)
         except RatingError as error:
-            self.health.errors[name] = str(error)
+            self._failed(name, str(error))
             self._watcher.job_failed(name)
-            log.error("%s: %s", name, error)
             if isinstance(error, EdgeUnavailable):
                 # The claim may have died with the connection; ask for it anew.
                 self._leadership.close()
@@ -166,3 +169,9 @@ class Scheduler:
         else:
             self.health.errors.pop(name, None)
             self._watcher.job_done(name, self._clock(), time.monotonic() - begun)
+
+    def _failed(self, what: str, sentence: str) -> None:
+        """Show the failure, and log it unless it is the same as at the last tick."""
+        if self.health.errors.get(what) != sentence:
+            log.error("%s: %s", what, sentence)
+        self.health.errors[what] = sentence

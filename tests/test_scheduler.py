@@ -112,7 +112,11 @@ def test_a_clock_that_goes_back_stops_the_work_until_it_has_caught_up() -> None:
         seen.append((len(diary.done), engine.health.errors.get("clock", "")))
     assert seen == [
         (1, ""),
-        (1, "the clock went back from 2026-10-01 12:00 to 2026-10-01 11:00; waiting"),
+        (
+            1,
+            "the clock went back from 2026-10-01 12:00 to 2026-10-01 11:00; waiting until it is later than that, "
+            "restart the engine if the earlier time is right",
+        ),
         (2, ""),
     ]
 

@@ -50,7 +50,7 @@ def command(
     """Close every usage window that has ended, settled, and is not in the book yet, oldest first.
 
     Running it again is nothing. Exit code 1 when a meter's source could not be read (what was closed stays), 3 when a
-    window is held for a person.
+    window is held for a person or a meter was redefined.
     """
     settings, moment = settings_of(context), now()
     catalogue = load_catalogue(settings)
@@ -71,7 +71,7 @@ def command(
                 progress=lambda done, total, _: progress(done, total),
             )
     _report(collected, rows, first, format)
-    raise typer.Exit(FAILED if collected.stopped else LOOK if collected.held else DONE)
+    raise typer.Exit(FAILED if collected.stopped else LOOK if collected.held or collected.redefined else DONE)
 
 
 def chosen(catalogue: Catalogue, name: str | None) -> tuple[Meter, ...]:
@@ -92,6 +92,8 @@ def chosen(catalogue: Catalogue, name: str | None) -> tuple[Meter, ...]:
 def _report(collected: Collected, rows: list[dict[str, object]], first: datetime, format: Format) -> None:
     if rows or format is not Format.TABLE:
         show(rows, COLUMNS, format)
+    for redefined in collected.redefined:
+        stderr.print(f"{redefined}", soft_wrap=True, markup=False)
     for held in collected.held:
         stderr.print(f"held: {held.meter} {held.window}: {held.reason}", soft_wrap=True, markup=False)
     for stop in collected.stopped:

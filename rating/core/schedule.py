@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from rating.core.meters import Meter
 from rating.core.periods import Period, align
+
+SOONEST, LATEST = timedelta(minutes=10), timedelta(days=1)
+"""The least and the longest pause before a held window is read again."""
 
 
 class Due(NamedTuple):
@@ -54,3 +57,12 @@ def due_windows(
             if window.start not in done and settled(meter, window, now):
                 due.append(Due(meter, window))
     return sorted(due, key=lambda entry: (entry.window.start, entry.meter.name))
+
+
+def retry_at(held_at: datetime, tried_at: datetime) -> datetime:
+    """When a window held since `held_at` and last read at `tried_at` is read again.
+
+    The pause is as long as it has been held already, from ten minutes to a day: what heals soon closes soon, and a
+    month of windows that wait for a person is no load on the source.
+    """
+    return tried_at + min(max(tried_at - held_at, SOONEST), LATEST)

@@ -7,17 +7,19 @@ A window is closed, held, or its meter stops there with a reason; none is ever s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from rating.core.counters import decide
 from rating.core.keys import meter_digest
 from rating.core.meters import Meter
-from rating.core.periods import Period
+from rating.core.periods import Period, stamp
 from rating.core.schedule import Due, due_windows
-from rating.core.windows import Closing, Held
-from rating.errors import EdgeRefused, EdgeUnavailable, SamplesMissing
-from rating.ports import Book, ClosingHead, CounterSource
+from rating.core.windows import Closing, Completeness, Held
+from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable, SamplesMissing, WindowStillOpen
+from rating.ports import Book, CounterSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +32,40 @@ class Stopped:
     """True when trying again changes nothing until somebody acts."""
 
 
+class Closed(NamedTuple):
+    """A closed window without its usage and evidence: a backfill of months must not pile them up."""
+
+    meter: str
+    window: Period
+    completeness: Completeness
+    consumers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Redefined:
+    """A meter whose windows up to `through` were measured by other rules than it has now."""
+
+    meter: str
+    through: datetime
+
+    def __str__(self) -> str:
+        return (
+            f"meter {self.meter}: its definition changed; windows up to {stamp(self.through)} stand as they were "
+            "measured, later ones follow the new definition; give it a name of its own if invoices must not mix both"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Collected:
     """What one run came to, oldest first."""
 
-    closed: tuple[ClosingHead, ...]
-    """Without their usage rows: a backfill of months must not pile them up."""
+    closed: tuple[Closed, ...]
     held: tuple[Held, ...]
     stopped: tuple[Stopped, ...]
     """At most one per meter."""
     waiting: int
     """Due windows not come to, because their meter stopped or the run was asked to end."""
+    redefined: tuple[Redefined, ...] = ()
 
 
 def due(
@@ -69,7 +94,7 @@ def collect(
     until: datetime | None = None,
     dry_run: bool = False,
     released: bool = False,
-    retry_held: bool = True,
+    resting: AbstractSet[tuple[str, datetime]] = frozenset(),
     stopping: Callable[[], bool] = lambda: False,
     closed: Callable[[Closing], None] = lambda closing: None,
     progress: Callable[[int, int, Due], None] = lambda done, total, begun: None,
@@ -81,7 +106,7 @@ def collect(
     Args:
         dry_run: decide, but enter nothing.
         released: a person has looked: close as degraded what would be held for its doubts.
-        retry_held: read windows again that the book already shows as held.
+        resting: meter and start of held windows that are not to be read again yet.
         stopping: asked between windows; True ends the run early, with what is done kept.
         closed: told each closing that is new in the book (or would be).
         progress: told (windows done, windows due, the one begun now).
@@ -90,10 +115,9 @@ def collect(
         Contradiction: the book holds the window with other usage.
     """
     waiting = due(book, meters, since=since, now=now, until=until)
-    if not retry_held:
-        shown = {(entry.held.meter, entry.held.window.start) for entry in book.held()}
-        waiting = [entry for entry in waiting if (entry.meter.name, entry.window.start) not in shown]
-    heads: list[ClosingHead] = []
+    waiting = [entry for entry in waiting if (entry.meter.name, entry.window.start) not in resting]
+    redefined = _redefined(book, waiting)
+    heads: list[Closed] = []
     held: list[Held] = []
     stopped: dict[str, Stopped] = {}
     passed = 0
@@ -110,6 +134,12 @@ def collect(
         # gather, decide
         try:
             outcome = _outcome(source, entry, released)
+        except WindowStillOpen as error:
+            # Nothing is held: the window will be whole when the source's clock has come that far.
+            reason = f"{error}, and this machine's says {now:%Y-%m-%d %H:%M:%S}; set both clocks by NTP"
+            stopped[entry.meter.name] = Stopped(entry, reason, False)
+            passed += 1
+            continue
         except (EdgeUnavailable, EdgeRefused) as error:
             stopped[entry.meter.name] = Stopped(entry, str(error), isinstance(error, EdgeRefused))
             passed += 1
@@ -117,27 +147,35 @@ def collect(
 
         # apply
         if isinstance(outcome, Held):
-            held.append(outcome)
+            held.append(Held(outcome.meter, outcome.window, outcome.reason))
             if not dry_run:
                 book.hold(outcome, at=now)
         else:
-            head = _head(outcome, meter_digest(entry.meter), now)
-            heads.append(head)
-            if dry_run or book.close(outcome, meter_digest=head.meter_digest, at=now):
+            consumers = len({row.consumer for row in outcome.usage})
+            heads.append(Closed(outcome.meter, outcome.window, outcome.completeness, consumers))
+            if dry_run or book.close(outcome, meter_digest=meter_digest(entry.meter), at=now):
                 closed(outcome)
 
-    return Collected(tuple(heads), tuple(held), tuple(stopped.values()), passed)
+    return Collected(tuple(heads), tuple(held), tuple(stopped.values()), passed, redefined)
 
 
 def _outcome(source: CounterSource, entry: Due, released: bool) -> Closing | Held:
     try:
         readings = source.read(entry.meter, entry.window)
-    except SamplesMissing as error:
-        # Gone samples do not come back by waiting: the window is shown as held until a person decides.
+    except (SamplesMissing, EdgeDisagrees) as error:
+        # Neither gone samples nor impossible ones mend by waiting: the window is held until a person decides.
         return Held(entry.meter.name, entry.window, str(error))
     return decide(entry.meter, entry.window, readings, released=released)
 
 
-def _head(closing: Closing, digest: str, at: datetime) -> ClosingHead:
-    consumers = len({row.consumer for row in closing.usage})
-    return ClosingHead(closing.meter, closing.window, closing.completeness, consumers, digest, at, closing.evidence)
+def _redefined(book: Book, waiting: Sequence[Due]) -> tuple[Redefined, ...]:
+    """Meters whose last closed window was measured by other rules than the ones now due will be."""
+    found = []
+    for meter in {entry.meter.name: entry.meter for entry in waiting}.values():
+        through = book.closed_through(meter.name)
+        if through is not None:
+            # Not even found where its length has changed.
+            last = book.closings(meter.name, Period(through - meter.window, through))[-1:]
+            if [head.meter_digest for head in last] != [meter_digest(meter)]:
+                found.append(Redefined(meter.name, through))
+    return tuple(found)

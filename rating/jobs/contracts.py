@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from rating.core.catalogue import Catalogue
 from rating.core.periods import EPOCH, stamp
 from rating.core.plans import Plan
 from rating.core.subscriptions import Subscription, merge
-from rating.errors import Finding, NoPlanInForce, Severity
+from rating.errors import Finding, NoPlanInForce, Severity, SpecError
 from rating.ports import Book, KeptCatalogue
 from rating.specs.compile import compile_catalogue
 
@@ -53,8 +54,12 @@ def keep(book: Book, catalogue: Catalogue, *, now: datetime) -> bool:
     """Keep the catalogue in the book when it differs from the one in force. True when it was kept.
 
     The first one ever kept is in force from the beginning of time.
+
+    Raises:
+        SpecError: it gives a meter another resolution than the book counts it in.
     """
     kept = book.catalogues()
+    _same_resolution(kept, catalogue)
     if kept and in_force(kept, now).digest == catalogue.digest:
         return False
     since = now.replace(microsecond=0) if kept else EPOCH
@@ -62,7 +67,8 @@ def keep(book: Book, catalogue: Catalogue, *, now: datetime) -> bool:
 
 
 def adopt(book: Book, catalogue: Catalogue, *, since: datetime, now: datetime) -> bool:
-    """Keep the catalogue as in force from `since` on, over whatever was kept before."""
+    """Keep the catalogue as in force from `since` on, over whatever was kept before. Raises as `keep` does."""
+    _same_resolution(book.catalogues(), catalogue)
     return book.keep_catalogue(catalogue.digest, catalogue.text, in_force_from=since, at=now)
 
 
@@ -75,11 +81,38 @@ def in_force(kept: Sequence[KeptCatalogue], instant: datetime) -> KeptCatalogue:
 
 
 def gather(book: Book, catalogue: Catalogue, *, now: datetime) -> Contracts:
-    """The contracts as the book and the present catalogue know them. Writes nothing."""
+    """The contracts as the book and the present catalogue know them. Writes nothing. Raises as `keep` does."""
     kept = book.catalogues()
+    _same_resolution(kept, catalogue)
     spans = _spans(kept, catalogue, now)
     subscriptions, findings = _subscriptions([version for _, version in spans], catalogue, book.subscriptions())
     return Contracts(tuple(spans), subscriptions, findings)
+
+
+def _same_resolution(kept: Sequence[KeptCatalogue], catalogue: Catalogue) -> None:
+    """Quantities in the book are bare integers: read in another resolution they would be bills a thousand times off."""
+    before = {name: meter for version in kept for name, meter in _compiled(version).meters.items()}
+    findings = tuple(
+        Finding(
+            f"meter {name}",
+            f"counts with {meter.digits} decimals, and its windows in the book are counted with {before[name].digits}",
+            "restore its resolution, or give the new meter a name of its own",
+        )
+        for name, meter in sorted(catalogue.meters.items())
+        if name in before and meter.digits != before[name].digits
+    )
+    if findings:
+        raise SpecError(findings)
+
+
+def _compiled(version: KeptCatalogue) -> Catalogue:
+    return _compiled_text(version.digest, version.text)
+
+
+@cache
+def _compiled_text(digest: str, text: str) -> Catalogue:
+    # What was kept never changes, and is asked for at every tick.
+    return compile_catalogue([(f"catalogue {digest[:12]} in the book", text)])
 
 
 def _spans(kept: Sequence[KeptCatalogue], catalogue: Catalogue, now: datetime) -> list[tuple[datetime, Catalogue]]:
@@ -91,9 +124,7 @@ def _spans(kept: Sequence[KeptCatalogue], catalogue: Catalogue, now: datetime) -
     for since in sorted({version.in_force_from for version in kept}):
         version = in_force(kept, since)
         if version.digest not in compiled:
-            compiled[version.digest] = compile_catalogue(
-                [(f"catalogue {version.digest[:12]} in the book", version.text)]
-            )
+            compiled[version.digest] = _compiled(version)
         if not spans or spans[-1][1].digest != version.digest:
             spans.append((since, compiled[version.digest]))
     if spans[-1][1].digest != catalogue.digest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
@@ -11,7 +12,7 @@ from rating.core.counters import Readings
 from rating.core.meters import Meter
 from rating.core.periods import Period, milliseconds
 from rating.core.windows import Usage
-from rating.errors import EdgeRefused, EdgeUnavailable, SamplesMissing
+from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable, SamplesMissing, WindowStillOpen
 from rating.jobs.collect import collect, due, lag
 from rating.jobs.verify import verify
 
@@ -97,7 +98,7 @@ def test_a_window_whose_samples_are_gone_is_held_and_the_later_ones_go_on() -> N
     assert [(held.window.start, held.reason) for held in collected.held] == [(DAY, "gone")]
     assert [entry.held.window.start for entry in book.held()] == [DAY]
     assert len(collected.closed) == 3
-    again = collect(book, source(), (METER,), since=DAY, now=NOW, retry_held=False)
+    again = collect(book, source(), (METER,), since=DAY, now=NOW, resting={("calls", DAY)})
     assert again.closed == ()
     healed = collect(book, source(), (METER,), since=DAY, now=NOW)
     assert [head.window.start for head in healed.closed] == [DAY]
@@ -111,6 +112,38 @@ def test_a_held_window_may_be_released() -> None:
     released = collect(book, MemorySource([]), (strict,), since=DAY, until=DAY + HOUR, now=NOW, released=True)
     assert [head.completeness.value for head in released.closed] == ["degraded"]
     assert len(book.held()) == 3
+
+
+def test_an_impossible_value_holds_its_window_and_no_other() -> None:
+    book = MemoryBook()
+    collected = collect(book, Broken(EdgeDisagrees("NaN"), start=DAY + HOUR), (METER, OTHER), since=DAY, now=NOW)
+    assert [(held.window.start, held.reason) for held in collected.held] == [(DAY + HOUR, "NaN")]
+    assert (len(collected.closed), collected.stopped) == (7, ())
+
+
+def test_a_source_whose_clock_is_behind_ours_is_waited_for() -> None:
+    """Nothing is held and nothing closed: the window is not over where its samples are made."""
+    book = MemoryBook()
+    behind = Broken(WindowStillOpen("its clock says 01:30"), start=DAY + HOUR)
+    collected = collect(book, behind, (METER, OTHER), since=DAY, now=NOW)
+    assert [stop.reason for stop in collected.stopped] == [
+        "its clock says 01:30, and this machine's says 2026-10-01 04:10:00; set both clocks by NTP"
+    ]
+    assert (collected.held, book.held(), collected.waiting) == ((), (), 3)
+    assert len(book.closings("calls", Period(DAY, NOW))) == 1
+    assert len(collect(book, source(), (METER, OTHER), since=DAY, now=NOW).closed) == 3
+
+
+def test_a_meter_that_was_redefined_is_said_once() -> None:
+    book = MemoryBook()
+    collect(book, source(), (METER,), since=DAY, until=DAY + 2 * HOUR, now=NOW)
+    patient = replace(METER, settling=timedelta(minutes=1))
+    coarse = replace(METER, dimensions=())
+    collected = collect(book, source(), (patient,), since=DAY, until=DAY + 3 * HOUR, now=NOW)
+    assert collected.redefined == (), "when it is closed is no part of what is measured"
+    collected = collect(book, source(), (coarse,), since=DAY, now=NOW)
+    assert [(item.meter, item.through) for item in collected.redefined] == [("calls", DAY + 3 * HOUR)]
+    assert collect(book, source(), (coarse,), since=DAY, now=NOW).redefined == ()
 
 
 def test_asked_to_stop_it_leaves_between_two_windows() -> None:

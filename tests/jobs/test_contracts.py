@@ -9,7 +9,7 @@ import pytest
 
 from rating.adapters.memory_book import MemoryBook
 from rating.core.catalogue import Catalogue
-from rating.errors import NoPlanInForce
+from rating.errors import NoPlanInForce, SpecError
 from rating.jobs import contracts
 from rating.specs.compile import compile_catalogue
 
@@ -96,3 +96,21 @@ def test_a_subscription_deleted_from_the_file_is_still_billed_and_said_so() -> N
     known = contracts.gather(book, without, now=at(10, 20))
     assert [subscription.consumer for subscription in known.subscriptions] == ["acme"]
     assert "still billed" in str(known.findings[0])
+
+
+def test_a_meter_keeps_the_resolution_that_the_book_counts_it_in() -> None:
+    """Integers in the book mean nothing without their resolution: 1000 seconds would become one."""
+    book = MemoryBook()
+    contracts.keep(book, catalogue(), now=at(10, 1))
+    finer = compile_catalogue(
+        [("plans.yaml", (TEXT % "49.00").replace("consumer_id}", "consumer_id, resolution: '0.001'}"))]
+    )
+    refused = "meter api_calls: counts with 3 decimals, and its windows in the book are counted with 0"
+    for attempt in (
+        lambda: contracts.keep(book, finer, now=at(10, 2)),
+        lambda: contracts.adopt(book, finer, since=at(10, 1), now=at(10, 2)),
+        lambda: contracts.gather(book, finer, now=at(10, 2)),
+    ):
+        with pytest.raises(SpecError, match=refused):
+            attempt()
+    assert len(book.catalogues()) == 1

@@ -32,6 +32,7 @@ METER = Meter(
     metric="calls_total",
     consumer="consumer_id",
     window=WINDOW,
+    settling=timedelta(0),
     scrape_interval=timedelta(milliseconds=200),
     coverage=Fraction(0),
 )
