@@ -102,9 +102,8 @@ def test_a_meter_keeps_the_resolution_that_the_book_counts_it_in() -> None:
     """Integers in the book mean nothing without their resolution: 1000 seconds would become one."""
     book = MemoryBook()
     contracts.keep(book, catalogue(), now=at(10, 1))
-    finer = compile_catalogue(
-        [("plans.yaml", (TEXT % "49.00").replace("consumer_id}", "consumer_id, resolution: '0.001'}"))]
-    )
+    text = (TEXT % "49.00").replace("consumer_id}", "consumer_id, resolution: '0.001'}")
+    finer = compile_catalogue([("plans.yaml", text)])
     refused = "meter api_calls: counts with 3 decimals, and its windows in the book are counted with 0"
     for attempt in (
         lambda: contracts.keep(book, finer, now=at(10, 2)),
