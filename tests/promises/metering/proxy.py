@@ -26,6 +26,7 @@ class Spoil(Enum):
     UNAVAILABLE = "503 with a page"
     ERROR = "500 with Prometheus's own error"
     TOO_MANY = "422, the query would load too many samples"
+    UNAUTHORISED = "401"
     HTML = "a login page with status 200"
     WARNINGS = "the whole answer, with a warning"
     PARTIAL = "half of the answer, with a warning"
@@ -47,6 +48,7 @@ _INSTEAD = {
         "application/json",
         b'{"status":"error","errorType":"execution","error":"query processing would load too many samples"}',
     ),
+    Spoil.UNAUTHORISED: (401, "text/plain", b"Unauthorized"),
     Spoil.HTML: (200, "text/html; charset=utf-8", b"<!doctype html><title>Sign in</title>"),
 }
 
@@ -57,6 +59,8 @@ class Proxy:
     def __init__(self, target: str, restart: Callable[[], None] = lambda: None) -> None:
         self.target, self.restart = target, restart
         self.asked = 0
+        self.behind = 0.0
+        """Seconds by which the server's clock, as its answers tell it, is behind this machine's."""
         self._spoil: Callable[[int], Spoil | None] = lambda number: None
         self._lock = threading.Lock()
         proxy = self
@@ -66,6 +70,9 @@ class Proxy:
                 proxy._answer(self)
 
             do_POST = do_GET
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return super().date_time_string((time.time() if timestamp is None else timestamp) - proxy.behind)
 
             def log_message(self, format: str, *args: object) -> None: ...
 
