@@ -38,8 +38,32 @@ class DemoFailed(RatingError):
     """The demonstration did not come to its end; says where and where to look."""
 
 
-class _Terminated(BaseException):
-    """SIGTERM, as an exception, so that everything started is ended on the way out."""
+class _Ended(BaseException):
+    """SIGINT or SIGTERM, as an exception, so that everything started is ended on the way out."""
+
+
+class _Signals:
+    """Turns both signals into `_Ended`, at once, or at the next `check` when the exception was lost on its way.
+
+    It can be: what a handler raises while Python forks a child is printed and dropped. SIGINT is taken explicitly,
+    because whom a shell starts in the background inherits it as ignored.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before = {number: signal.signal(number, self._end) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+        raise _Ended
+
+    def check(self) -> None:
+        if self._asked:
+            raise _Ended
+
+    def restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
 
 def run(*, once: bool, install: bool, folder: Path | None = None, screen: Screen | None = None) -> bool:
@@ -51,7 +75,8 @@ def run(*, once: bool, install: bool, folder: Path | None = None, screen: Screen
     screen = screen or Screen()
     stage = Stage(folder or FOLDER)
     told = False
-    before = signal.signal(signal.SIGTERM, _terminate)
+    signals = _Signals()
+    screen.checkpoint = signals.check
     try:
         with stage.opened():
             begun = time.monotonic()
@@ -60,16 +85,12 @@ def run(*, once: bool, install: bool, folder: Path | None = None, screen: Screen
             _addresses(stage, screen, time.monotonic() - begun)
             if not once:
                 _stay(stage, screen)
-    except (KeyboardInterrupt, _Terminated):
+    except _Ended:
         screen.say("stopped" if told else "stopped before the end of the story")
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signals.restore()
     screen.say(f"Everything started has ended. Logs and book stay in {_short(stage.folder)} until the next time.")
     return told
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise _Terminated
 
 
 def _tell(stage: Stage, screen: Screen, install: bool) -> None:
@@ -145,6 +166,7 @@ def _catch_up(stage: Stage, screen: Screen, history: History) -> None:
     with screen.bar("windows closed", total) as done:
 
         def closed() -> bool:
+            screen.checkpoint()
             now = int(stage.total(names.WINDOWS_CLOSED))
             done(min(now, total))
             return now >= total
@@ -287,6 +309,7 @@ def _stay(stage: Stage, screen: Screen) -> None:
     screen.say("[bold]It all keeps running. Ctrl-C ends it.[/]")
     shown = len(stage.inbox.received)
     while True:
+        screen.checkpoint()
         time.sleep(1)
         received = stage.inbox.received
         for one in received[shown:]:

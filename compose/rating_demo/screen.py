@@ -32,6 +32,8 @@ class Screen:
             )
         elif not self.console.is_terminal:
             self.console = Console(highlight=False, width=_WIDE, file=self.console.file)
+        self.checkpoint: Callable[[], None] = lambda: None
+        """Called between steps and while waiting; may raise to end the story."""
         self._steps = 0
 
     @property
@@ -41,6 +43,7 @@ class Screen:
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
         """Number and title when it begins, its seconds when it is done."""
+        self.checkpoint()
         self._steps += 1
         self.console.print(f"[bold cyan]{self._steps}.[/] [bold]{title}[/]")
         begun = time.monotonic()
