@@ -101,5 +101,6 @@ class Screen:
     def command(self, words: tuple[str, ...], printed: str) -> None:
         """A command as one would type it, and what it printed."""
         self.console.print(f"[bold green]$ rating {' '.join(words)}[/]")
-        self.console.print(Text.from_ansi(printed.rstrip("\n")), soft_wrap=True)
+        # A terminal wraps long lines itself; a picture would cut them.
+        self.console.print(Text.from_ansi(printed.rstrip("\n")), soft_wrap=self._pictures is None)
         self.console.print()
