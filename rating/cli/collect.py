@@ -57,7 +57,8 @@ def command(
     meters = chosen(catalogue, meter)
     rows: list[dict[str, object]] = []
     with open_book(settings) as book:
-        first = instant(begin) or since(gather(book, catalogue, now=moment), moment)
+        contracts = gather(book, catalogue, now=moment)
+        first = instant(begin) or since(contracts, moment)
         with progress_bar("closing windows") as progress:
             collected = collect(
                 book,

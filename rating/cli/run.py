@@ -31,6 +31,10 @@ def command(
     settings = settings_of(context)
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("rating").setLevel(logging.INFO)
+    if not verbose:
+        # A line for each retry of a connection and each tick that found the one before at work; failures are told once.
+        for talkative in ("urllib3", "apscheduler"):
+            logging.getLogger(talkative).setLevel(logging.ERROR)
     metrics = EngineMetrics()
     with open_book(settings) as book:
         scheduler = Engine(settings, book, metrics).scheduler(now)
