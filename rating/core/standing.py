@@ -44,15 +44,11 @@ def looks_back(subscription: Subscription, plan: Plan) -> bool:
     )
 
 
-def individual(subscription: Subscription, plan: Plan) -> bool:
-    """Does an amount depend on more than how much was used under the same terms: on kinds of usage, on what earlier
-    periods or other consumers left, on a currency of its own?
+def individual(plan: Plan, own: Sequence[RateCard] = ()) -> bool:
+    """Does an amount on this plan depend on more than how much was used: on kinds of usage, or on what earlier periods
+    or other consumers left? `own` are cards that stand in place of the plan's.
     """
-    return bool(
-        plan.pools
-        or subscription.exchange
-        or any(card.mixed or card.rollover for card in map(subscription.own, plan.cards))
-    )
+    return bool(plan.pools) or any(card.mixed or card.rollover for card in (*plan.cards, *own))
 
 
 def standing(subscription: Subscription, plan: Plan, earlier: Sequence[Draft]) -> Standing:

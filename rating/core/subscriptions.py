@@ -86,6 +86,8 @@ class Subscription:
         """The part of `period` this subscription covers, or None."""
         end = period.end if self.end is None else min(self.end, period.end)
         start = max(self.start, period.start)
+        if (start, end) == (period.start, period.end):
+            return period
         return Period(start, end) if start < end else None
 
 

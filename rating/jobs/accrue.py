@@ -197,6 +197,7 @@ def _groups(contracts: Contracts, now: datetime, consumer: str | None) -> Groups
         plan, digest = contracts.plan(key, max(period.start, begun))
         return plan, digest, period
 
+    individually: dict[tuple[str, str], bool] = {}
     for subscription in contracts.subscriptions:
         if consumer not in (None, subscription.consumer) or subscription.start > now:
             continue
@@ -208,7 +209,13 @@ def _groups(contracts: Contracts, now: datetime, consumer: str | None) -> Groups
             continue
         # Versions for new subscriptions only, and a consumer's own cards, make terms of their own.
         begun = subscription.start if plan.versions is Versions.NEW else period.start
-        alone = individual(subscription, plan)
+        if (plan.key, digest) not in individually:
+            individually[plan.key, digest] = individual(plan)
+        alone = bool(
+            individually[plan.key, digest]
+            or subscription.exchange
+            or (subscription.overrides and individual(plan, subscription.overrides))
+        )
         own = subscription.key if subscription.overrides or alone else ""
         key = (plan.key, digest, period, billed, subscription.zone.key, begun, own)
         if key not in groups:
