@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rating.adapters.prometheus import PrometheusSource
+from rating.adapters.prometheus import PrometheusEstimates, PrometheusSource
 from rating.adapters.store import migrate as migrate_store
 from rating.adapters.store import open_book as open_store
 from rating.core.catalogue import Catalogue
 from rating.errors import Finding, SpecError
-from rating.ports import Boards, Book, CounterSource, StoredBook
+from rating.ports import Boards, Book, CounterSource, Estimates, StoredBook
 from rating.settings import Settings
 from rating.specs.compile import compile_catalogue
 
@@ -72,6 +72,15 @@ def migrate_book(settings: Settings) -> tuple[str | None, str]:
 
 def open_source(settings: Settings) -> CounterSource:
     """Where counters are read."""
+    return _prometheus(settings)
+
+
+def open_estimates(settings: Settings) -> Estimates:
+    """Where the obvious queries are asked: the same servers, by the same credentials."""
+    return PrometheusEstimates(_prometheus(settings))
+
+
+def _prometheus(settings: Settings) -> PrometheusSource:
     return PrometheusSource(
         settings.prometheus_urls,
         timeout=settings.prometheus_timeout,

@@ -36,6 +36,39 @@ class CounterSource(Protocol):
         """
 
 
+class Estimate(StrEnum):
+    """A query that usage is commonly estimated by, over a whole period."""
+
+    INCREASES = "increases"
+    """`increase(m[1h])` at the end of each hour, summed."""
+    RATES = "rates"
+    """`rate(m[5m]) * 3600` at the end of each hour, summed: the rate on a board taken for the hour's."""
+    WHOLE = "whole"
+    """One `increase()` over the whole period."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    quantities: Mapping[str, int]
+    """By consumer, rounded to the meter's resolution."""
+    warnings: tuple[str, ...] = ()
+    """What the source said against its own answer."""
+
+
+class Estimates(Protocol):
+    """Where the obvious queries are asked. Nothing is ever billed from them."""
+
+    def estimate(self, meter: Meter, period: Period, by: Estimate) -> Estimated:
+        """Usage of every consumer over the hours that begin inside `period`.
+
+        Raises:
+            EdgeUnavailable: unreachable, timed out, or failing; a retry may succeed.
+            EdgeRefused: it will not answer this question, for example because it would load too many samples.
+            EdgeDisagrees: it answered with something that is no number.
+            SamplesMissing: the period lies beyond what the source retains, so the estimate would be unfairly low.
+        """
+
+
 class Verdict(StrEnum):
     OK = "ok"
     WARN = "warn"

@@ -22,6 +22,7 @@ NOUNS = (
     "usage",
     "windows",
     "verify",
+    "audit",
     "accrue",
     "bill",
     "invoices",

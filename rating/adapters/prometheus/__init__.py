@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rating.adapters.prometheus.estimates import PrometheusEstimates
 from rating.adapters.prometheus.source import PrometheusSource
 
-__all__ = ["PrometheusSource"]
+__all__ = ["PrometheusEstimates", "PrometheusSource"]

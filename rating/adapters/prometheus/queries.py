@@ -58,6 +58,18 @@ def highest(series: str, labels: Sequence[str], range: int) -> str:
     return f"max by ({', '.join(labels)}) (max_over_time({series}[{range}ms]))"
 
 
+def increase(series: str, range: int) -> str:
+    return f"increase({series}[{range}ms])"
+
+
+def rate(series: str, range: int) -> str:
+    return f"rate({series}[{range}ms])"
+
+
+def summed(vector: str, labels: Sequence[str]) -> str:
+    return f"sum by ({', '.join(labels)}) ({vector})"
+
+
 def samples(series: str, range: int) -> str:
     return f"{series}[{range}ms]"
 
