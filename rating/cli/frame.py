@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -59,7 +60,7 @@ def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], format: Form
             writer.writerow(columns)
             writer.writerows([inert(row.get(column)) for column in columns] for row in rows)
         case Format.TABLE:
-            table = Table(title=title or None, title_justify="left", header_style="bold")
+            table = Table(title=title or None, title_justify="left", header_style="bold", box=box.ROUNDED)
             rows = list(rows)
             for column in columns:
                 numeric = all(_is_number(row.get(column)) for row in rows)
@@ -69,11 +70,18 @@ def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], format: Form
             console.print(table)
 
 
-_NUMBER = re.compile(r"-?\d+(\.\d+)?%?\Z")
+_NUMBER = re.compile(r"-?\d+(,\d{3})*(\.\d+)?%?\Z")
 
 
 def _is_number(value: object) -> bool:
     return value is None or value == "" or bool(_NUMBER.match(str(value)))
+
+
+def grouped(number: str) -> str:
+    """`1234567.5` as `1,234,567.5`, for people; programs get plain digits."""
+    sign, digits = ("-", number[1:]) if number.startswith("-") else ("", number)
+    whole, point, rest = digits.partition(".")
+    return f"{sign}{int(whole):,}{point}{rest}"
 
 
 def inert(value: object) -> object:

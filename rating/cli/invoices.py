@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rating.bootstrap import open_book
-from rating.cli.frame import FORMAT, Format, console, days_of, days_text, settings_of, show
+from rating.cli.frame import FORMAT, Format, console, days_of, days_text, grouped, settings_of, show
 from rating.core.invoices import Invoice, LineItem
 from rating.core.money import decimal_text
 from rating.core.periods import stamp
@@ -102,7 +102,7 @@ def _head(invoice: Invoice) -> dict[str, Any]:
     draft = invoice.draft
     return {
         "invoice": invoice.number,
-        "issued": stamp(invoice.issued_at.replace(microsecond=0)),
+        "issued": invoice.issued_at.date().isoformat(),
         "customer": draft.customer,
         "consumer": draft.consumer,
         "plan": draft.plan,
@@ -141,16 +141,17 @@ def _paper(invoice: Invoice, settings: Settings) -> None:
     served = "" if draft.customer == draft.consumer else f", for consumer {draft.consumer}"
     console.print(f"To {draft.customer}{served}")
     console.print(f"{draft.plan_title}, {days_text(draft)}")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "line": position,
             "title": line.title,
-            "quantity": f"{decimal_text(line.quantity)} {line.unit}" if line.meter else None,
-            "included": decimal_text(line.included) if line.included else None,
-            "amount": line.amount.digits,
+            "quantity": grouped(decimal_text(line.quantity)) if line.meter else None,
+            "unit": line.unit or None,
+            "included": grouped(decimal_text(line.included)) if line.included else None,
+            "amount": grouped(line.amount.digits),
         }
         for position, line in enumerate(draft.lines, 1)
     ]
-    rows.append({"line": None, "title": "Total", "quantity": None, "included": None, "amount": str(invoice.total)})
-    show(rows, ("line", "title", "quantity", "included", "amount"), Format.TABLE)
+    rows.append({"title": f"Total {draft.currency}", "amount": grouped(invoice.total.digits)})
+    show(rows, ("line", "title", "quantity", "unit", "included", "amount"), Format.TABLE)
     console.print(f"Each line can be explained: rating explain {invoice.number}/1")
