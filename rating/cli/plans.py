@@ -18,7 +18,15 @@ from rating.core.meters import Meter
 from rating.core.money import decimal_text, fixed_point
 from rating.core.periods import stamp
 from rating.core.plans import Plan
-from rating.core.pricetables import Point, agreements, curve, plan_agreements, price_rows
+from rating.core.pricetables import (
+    Point,
+    agreements,
+    curve,
+    fee_rows,
+    plan_agreements,
+    pool_agreements,
+    price_rows,
+)
 from rating.core.ratecards import RateCard
 from rating.core.subscriptions import merge
 from rating.errors import Finding, PricingError, SpecError
@@ -83,6 +91,8 @@ def _price_table(plan: Plan) -> Iterator[dict[str, Any]]:
     currency = str(plan.currency)
     if plan.fee:
         yield {"charge": "fee", "what": "fee", "flat": decimal_text(plan.fee), "currency": currency}
+    for row in fee_rows(plan):
+        yield {"charge": "fee", "what": row.what, "flat": decimal_text(row.flat), "currency": currency}
     for card in plan.cards:
         named = {
             "charge": card.key if card.since is None else f"{card.key} from {stamp(card.since)}",
@@ -99,6 +109,8 @@ def _price_table(plan: Plan) -> Iterator[dict[str, Any]]:
             }
         for agreed in agreements(card):
             yield named | {"what": agreed}
+    for pool, given in pool_agreements(plan):
+        yield {"charge": f"pool {pool}", "what": given, "currency": currency}
     for agreed in plan_agreements(plan):
         yield {"charge": "invoice", "what": agreed, "currency": currency}
 

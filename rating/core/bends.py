@@ -15,7 +15,7 @@ from rating.core.adjustments import Adjustments
 from rating.core.charges import rate
 from rating.core.column import Column
 from rating.core.meters import Meter
-from rating.core.plans import Plan
+from rating.core.plans import FeeDue, Plan
 from rating.core.prices.dynamic import Dynamic
 from rating.core.prices.flat import Flat
 from rating.core.prices.graduated import Graduated
@@ -50,7 +50,8 @@ def bends_of(card: RateCard) -> Bends:
     Raises:
         PricingError: the amount depends on more than one quantity, or on agreements that bend it elsewhere.
     """
-    if card.adjustments != Adjustments() or card.commitment is not None or card.conversion is not None:
+    moving = card.commitment is not None or card.conversion is not None or card.usage_discount
+    if moving or card.adjustments != Adjustments():
         raise PricingError(
             f'charge "{card.key}" has a conversion, commitment, discount, cap or minimum, which move its bends; '
             "quote it with its usage instead"
@@ -100,7 +101,7 @@ Amounts = Callable[[Column], Column]
 
 def amounts_of(plan: Plan, meter: str, others: dict[str, Fraction]) -> Amounts:
     """A plan's whole amount for one period against the usage of one meter, the other meters' usage given."""
-    fixed = plan.fee
+    fixed = sum((fee.amount for fee in plan.all_fees if fee.due is not FeeDue.ONCE), Fraction(0))
     own = [card for card in plan.cards if card.meter.name == meter]
     for card in plan.cards:
         if card.meter.name != meter:
@@ -147,6 +148,8 @@ def compare(first: Plan, second: Plan, meter: Meter, others: dict[str, Fraction]
             "compare plans of one currency"
         )
     for plan in (first, second):
+        if plan.pools:
+            raise PricingError(f'plan "{plan.key}" has a pool, so what one meter costs depends on the others')
         if plan.settlement != Settlement():
             raise PricingError(
                 f'plan "{plan.key}" has discounts, a cap, a minimum or taxes on the whole; quote it with its usage'

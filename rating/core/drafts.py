@@ -16,9 +16,9 @@ from rating.core.charges import Kind, explain, rate, rate_mixed
 from rating.core.column import Column
 from rating.core.invoices import Draft, LineItem, LineKind
 from rating.core.money import Money, decimal_text, round_amount
-from rating.core.parts import Part, parts, share_of
+from rating.core.parts import Part, allowance_part, parts, share_of
 from rating.core.periods import Period, next_period, seconds
-from rating.core.plans import Fee, FeeDue, Plan
+from rating.core.plans import Fee, FeeDue, Plan, Pool
 from rating.core.prices.price import Portion
 from rating.core.ratecards import RateCard
 from rating.core.settlements import settle
@@ -121,7 +121,7 @@ def served(
 
     What is carried over serves the first part of a card; a pool serves its cards in the plan's order.
     """
-    left = {pool.key: pool.included - standing.pool_used.get(pool.key, Fraction(0)) for pool in plan.pools}
+    left = {pool.key: _granted(pool, priced) - standing.pool_used.get(pool.key, Fraction(0)) for pool in plan.pools}
     carried = dict(standing.carried)
     found = []
     for part in priced:
@@ -135,6 +135,15 @@ def served(
                 more += taken
         found.append(replace(part, card=card.with_included(card.included + more)) if more else part)
     return tuple(found)
+
+
+def _granted(pool: Pool, priced: Sequence[Part]) -> Fraction:
+    """A consumer's own pool is for a whole period, so part of one has that part; a customer's is whole."""
+    own = [part for part in priced if part.card.key in pool.cards]
+    if pool.by_customer or not own:
+        return pool.included
+    share = max(sum((part.share for part in own if part.card.key == key), Fraction(0)) for key in pool.cards)
+    return allowance_part(max((part.card.meter for part in own), key=lambda meter: meter.digits), pool.included, share)
 
 
 def pool_use(drafted: Draft, plan: Plan, priced: Sequence[Part]) -> dict[str, Fraction]:

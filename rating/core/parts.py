@@ -1,7 +1,8 @@
 """Parts: which rate card prices which part of a billing period for one subscription.
 
 Decides how versions of a card, a consumer's own prices, trials and part periods meet; what a part costs is `charges`.
-Allowance, commitment, cap and minimum are promised for a whole period: a part of it has that part of each.
+Allowance, usage discount, commitment, cap and minimum are promised for a whole period: a part of it has that part of
+each.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Part:
     """One card over the span it prices."""
 
     card: RateCard
-    """With allowance, commitment, cap and minimum cut to the share."""
+    """With allowance, usage discount, commitment, cap and minimum cut to the share."""
     span: Period
     share: Fraction
     """Of the whole billing period."""
@@ -96,7 +97,7 @@ def _spans(
 def part_of(card: RateCard, share: Fraction, day: date) -> RateCard:
     """The card as it holds for a share of a period that begins on `day`.
 
-    The allowance is rounded half away from zero to the meter's resolution: nobody is promised a third of a request.
+    Free units are rounded half away from zero to the meter's resolution: nobody is promised a third of a request.
     """
     adjustments = card.adjustments.on(day)
     if share == 1:
@@ -111,6 +112,7 @@ def part_of(card: RateCard, share: Fraction, day: date) -> RateCard:
     return replace(
         card,
         included=allowance_part(card.meter, card.included, share),
+        usage_discount=allowance_part(card.meter, card.usage_discount, share),
         commitment=commitment,
         adjustments=_scaled(adjustments, share),
     )

@@ -51,7 +51,7 @@ class Fee:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One allowance that several cards of the plan use up together, in the order in which they are listed."""
+    """One allowance that several cards of the plan use up together, in the plan's order, after what is their own."""
 
     key: str
     title: str

@@ -11,7 +11,7 @@ from rating.core.bends import price_bends
 from rating.core.charges import rate
 from rating.core.column import Column
 from rating.core.money import decimal_text
-from rating.core.plans import Plan
+from rating.core.plans import FeeDue, Plan
 from rating.core.prices.bands import Banded
 from rating.core.prices.dynamic import Dynamic
 from rating.core.prices.flat import Flat
@@ -114,6 +114,11 @@ def agreements(card: RateCard) -> list[str]:
             said.append(f"priced per {decimal_text(1 / factor)} {unit}s{rounded}")
         else:
             said.append(f"one {unit} is priced as {decimal_text(factor)}{rounded}")
+    if card.rollover:
+        periods = "period" if card.rollover == 1 else "periods"
+        said.append(f"what is left of the included units is kept for {card.rollover} more {periods}")
+    if card.usage_discount:
+        said.append(f"{decimal_text(card.usage_discount)} more units are given away")
     if isinstance(card.commitment, Ramp):
         said.append(f"a promise that changes over {len(card.commitment.steps)} periods")
     elif card.commitment is not None:
@@ -123,7 +128,31 @@ def agreements(card: RateCard) -> list[str]:
         beyond = f", beyond it {decimal_text(card.commitment.overage_factor)} times the price"
         rest = ", the unused rest is owed" if card.commitment.true_up else ""
         said.append(f"{decimal_text(promised)} {what} promised{beyond}{rest}")
-    return said + _settled(card.adjustments.discounts, card.adjustments.maximum, card.adjustments.minimum)
+    said += _settled(card.adjustments.discounts, card.adjustments.maximum, card.adjustments.minimum)
+    if card.revenue_share is not None:
+        said.append(f"{decimal_text(card.revenue_share.percent)}% of it is owed to {card.revenue_share.partner}")
+    return said
+
+
+def fee_rows(plan: Plan) -> list[PriceRow]:
+    """Fees beside the plan's own, each with when it is due."""
+    due = {FeeDue.ARREARS: "", FeeDue.ADVANCE: ", in advance", FeeDue.ONCE: ", once"}
+    return [PriceRow(f"{fee.title}{due[fee.due]}", Fraction(0), None, None, fee.amount) for fee in plan.fees]
+
+
+def pool_agreements(plan: Plan) -> list[tuple[str, str]]:
+    """Each pool's key, and what it gives to whom."""
+    titles = {card.key: card.title for card in plan.cards}
+    units = {card.key: card.meter.unit for card in plan.cards}
+    return [
+        (
+            pool.key,
+            f"{decimal_text(pool.included)} {units[pool.cards[0]]}s included for "
+            f"{' and '.join(titles[key] for key in pool.cards)} together"
+            f"{', shared by all consumers of a customer' if pool.by_customer else ''}",
+        )
+        for pool in plan.pools
+    ]
 
 
 def plan_agreements(plan: Plan) -> list[str]:

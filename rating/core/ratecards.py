@@ -17,6 +17,14 @@ from rating.core.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
+class RevenueShare:
+    """Part of what a card's charges come to is owed to a partner. Customers pay neither more nor less for it."""
+
+    partner: str
+    percent: Fraction
+
+
+@dataclass(frozen=True, slots=True)
 class RateCard:
     """Prices `meter` by `price` after `included` units of allowance per billing period.
 
@@ -40,6 +48,8 @@ class RateCard:
     """Discounts, cap and minimum of this card alone."""
     rollover: int = 0
     """For how many further billing periods unused allowance is kept."""
+    revenue_share: RevenueShare | None = None
+    """See `partners`."""
     since: datetime | None = None
     """From when this version of the card holds, until the next of the same key; None from the beginning."""
 

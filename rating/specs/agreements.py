@@ -1,4 +1,5 @@
-"""What may be agreed about an amount, as written: discounts, caps, minimums, commitments, conversions, taxes, credits.
+"""What may be agreed beside a price, as written: discounts, caps, minimums, commitments, conversions, taxes, credits,
+fees, pools, shares of partners, other currencies.
 
 Turns each into its core value. The order in which they apply is the core's (`terms`, `settlements`), not the author's.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from enum import StrEnum
 from fractions import Fraction
 from typing import Annotated, Self
 
@@ -14,10 +16,13 @@ from pydantic import AfterValidator, Field, model_validator
 
 from rating.core.adjustments import Adjustments, Commitment, Discount, DiscountKind, Ramp
 from rating.core.balances import Credit
-from rating.core.money import Rounding, decimal_text
+from rating.core.money import Currency, Rounding, decimal_text
+from rating.core.plans import Fee, FeeDue, Pool
 from rating.core.prices.converted import Conversion
+from rating.core.ratecards import RevenueShare
 from rating.core.settlements import Settlement, Tax
-from rating.specs.fields import Amount, Key, Moment, Quantity, Share, Spec, Text, moment_text, share_text
+from rating.core.subscriptions import Exchange
+from rating.specs.fields import Amount, CurrencyCode, Key, Moment, Quantity, Share, Spec, Text, moment_text, share_text
 from rating.specs.words import words
 
 
@@ -37,6 +42,12 @@ def _at_most_all(share: Fraction) -> Fraction:
     if share > 1:
         raise ValueError(f"{share_text(share)} is more than there is; write up to 100%")
     return share
+
+
+def _worth_something(rate: Fraction) -> Fraction:
+    if rate <= 0:
+        raise ValueError(f"{decimal_text(rate)} would make every amount nothing; write a rate above 0")
+    return rate
 
 
 Owed = Annotated[Amount, AfterValidator(_not_negative)]
@@ -127,6 +138,62 @@ class CreditSpec(Spec):
     expires: Moment | None = Field(default=None, description="The first day it is worth nothing.")
 
 
+class FeeSpec(Spec):
+    """A flat price beside the plan's own fee."""
+
+    key: Key = Field(description="Names it in the book; it must not change.")
+    name: Text | None = Field(default=None, description="The text on the line item; the key when absent.")
+    amount: Owed = Field(description='For a whole period, or once: "99.00".')
+    due: Annotated[FeeDue, *words(FeeDue)] = Field(
+        default=FeeDue.ARREARS,
+        description="arrears: on the invoice of its period. advance: on the invoice of the period before, the first "
+        "when the subscription begins. once: when the subscription begins, in full.",
+    )
+
+
+class SharedBy(StrEnum):
+    """Whose usage takes from one pool."""
+
+    SUBSCRIPTION = "subscription"
+    CUSTOMER = "customer"
+
+
+class PoolSpec(Spec):
+    """One allowance for several charges."""
+
+    key: Key = Field(description="Names it in the book; it must not change.")
+    name: Text | None = Field(default=None, description="What it is called; the key when absent.")
+    included: PositiveQuantity = Field(description="Units per period that cost nothing, whichever charge uses them.")
+    charges: list[Key] = Field(
+        min_length=1,
+        description="Keys of charges of this plan or its bundle, with one unit. They take from the pool in the order "
+        "of the plan, after what each includes itself.",
+    )
+    shared_by: Annotated[SharedBy, *words(SharedBy)] = Field(
+        default=SharedBy.SUBSCRIPTION,
+        description="subscription: each has a pool of its own, and a part of it for a part of a period. customer: all "
+        "consumers of one customer on this plan share one, whole in every period, in the order of their names.",
+    )
+
+
+class ShareSpec(Spec):
+    """Part of what a charge comes to is owed to a partner."""
+
+    partner: Text = Field(description="To whom; the name on the statement.")
+    percent: Annotated[Share, AfterValidator(_at_most_all)] = Field(
+        description="Of the charge's line on the invoice, before what is agreed about the whole invoice: 20%."
+    )
+
+
+class ExchangeSpec(Spec):
+    """The invoice is in another currency than the plan, at a fixed rate."""
+
+    currency: CurrencyCode = Field(description="The currency of the invoice, and of the subscription's credits.")
+    rate: Annotated[Amount, AfterValidator(_worth_something)] = Field(
+        description='What one unit of the plan\'s currency costs in it: "151.5".'
+    )
+
+
 Instant = Callable[[date | datetime], datetime]
 """A written moment as an instant: midnight of the catalogue's time zone where only a day is written."""
 
@@ -191,3 +258,21 @@ def credits_of(specs: Sequence[CreditSpec], instant: Instant) -> tuple[Credit, .
         )
         for spec in specs
     )
+
+
+def fee_of(spec: FeeSpec) -> Fee:
+    return Fee(spec.key, spec.name or spec.key, spec.amount, spec.due)
+
+
+def pool_of(spec: PoolSpec) -> Pool:
+    return Pool(
+        spec.key, spec.name or spec.key, spec.included, tuple(spec.charges), spec.shared_by is SharedBy.CUSTOMER
+    )
+
+
+def share_of(spec: ShareSpec | None) -> RevenueShare | None:
+    return None if spec is None else RevenueShare(spec.partner, spec.percent * 100)
+
+
+def exchange_of(spec: ExchangeSpec | None) -> Exchange | None:
+    return None if spec is None else Exchange(Currency(spec.currency), spec.rate)

@@ -28,7 +28,9 @@ def changes(before: Catalogue, after: Catalogue) -> tuple[FieldChange, ...]:
 def _named(written: dict[str, Any]) -> dict[str, Any]:
     """Lists whose entries have names become mappings, so that one inserted entry is one change."""
     plans = {
-        key: plan | {"charges": {charge.get("key") or charge["meter"]: charge for charge in plan.get("charges", [])}}
+        key: plan
+        | {"charges": {charge.get("key") or charge["meter"]: charge for charge in plan.get("charges", [])}}
+        | {what: {entry["key"]: entry for entry in plan.get(what, [])} for what in ("fees", "pools")}
         for key, plan in written.get("plans", {}).items()
     }
     subscriptions = {f"{one['consumer']}/{one['plan']}/{one['start']}": one for one in written.get("subscriptions", [])}
@@ -47,7 +49,14 @@ def _differ(path: tuple[str, ...], old: Any, new: Any) -> Iterator[FieldChange]:
         yield FieldChange(_spoken(path), _shown(old), _shown(new))
 
 
-_SINGULAR = {"meters": "meter", "plans": "plan", "subscriptions": "subscription", "charges": "charge"}
+_SINGULAR = {
+    "meters": "meter",
+    "plans": "plan",
+    "subscriptions": "subscription",
+    "charges": "charge",
+    "fees": "fee",
+    "pools": "pool",
+}
 
 
 def _spoken(path: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ from rating.core.periods import align, stamp
 from rating.core.prices.bands import Bands
 from rating.core.ratecards import RateCard
 from rating.core.tiers import Beyond
-from rating.specs.agreements import adjustments_of, conversion_of, promise_of
+from rating.specs.agreements import adjustments_of, conversion_of, promise_of, share_of
 from rating.specs.fields import duration_text
 from rating.specs.findings import Findings, Place
 from rating.specs.nearest import or_one_of
@@ -42,12 +42,14 @@ def card_of(charge: ChargeSpec, place: Place, findings: Findings, meters: Meters
     meter = meters.get(charge.meter)
     if meter is None:
         return None
-    if charge.conversion is None and (charge.included * 10**meter.digits).denominator != 1:
-        findings.add(
-            place.at("included"),
-            f"{decimal_text(charge.included)} is finer than the meter's {meter.digits} decimals of a {meter.unit}",
-            'round it, or give the meter a finer "resolution"',
-        )
+    for key, units in (("included", charge.included), ("usage_discount", charge.usage_discount)):
+        if charge.conversion is None and (units * 10**meter.digits).denominator != 1:
+            findings.add(
+                place.at(key),
+                f"{decimal_text(units)} is finer than the meter's {meter.digits} decimals of a {meter.unit}",
+                'round it, or give the meter a finer "resolution"',
+            )
+    _rollover(charge, place.at("rollover"), findings)
     if charge.maximum is not None and charge.minimum is not None and charge.maximum < charge.minimum:
         findings.add(
             place.at("maximum"),
@@ -69,8 +71,11 @@ def card_of(charge: ChargeSpec, place: Place, findings: Findings, meters: Meters
         price=price_of(charge, zone),
         included=charge.included,
         conversion=conversion_of(charge.conversion),
+        usage_discount=charge.usage_discount,
         commitment=promise_of(charge.commitment, charge.ramp),
         adjustments=adjustments_of(charge.discounts, charge.maximum, charge.minimum),
+        rollover=charge.rollover,
+        revenue_share=share_of(charge.share),
         since=since,
     )
 
@@ -102,6 +107,48 @@ def _last_tier(charge: ChargeSpec, place: Place, findings: Findings) -> None:
                 )
 
 
+def _rollover(charge: ChargeSpec, place: Place, findings: Findings) -> None:
+    """What is left over is counted in the meter's units, as one number."""
+    if not charge.rollover:
+        return
+    if charge.conversion is not None:
+        findings.add(
+            place,
+            "what is left of converted units cannot be carried over",
+            "write included and the price in the meter's own unit, without a conversion",
+        )
+    if is_mixed(charge):
+        findings.add(
+            place,
+            "units cannot be carried over where their price depends on what they are or when they were used",
+            "remove rollover, or give each kind a meter and a charge of its own",
+        )
+    if not charge.included:
+        findings.add(place, "no units are included, so none are ever left", 'add "included", or remove rollover')
+
+
+def poolable(name: str, versions: Sequence[ChargeSpec], place: Place, findings: Findings) -> None:
+    """A pool is one number of the meter's units."""
+    if any(is_mixed(charge) for charge in versions):
+        findings.add(
+            place,
+            f'the price of "{name}" depends on what its units are or when they were used, so which of them the pool '
+            "pays for would change the bill",
+            "leave it out, or give it included units of its own",
+        )
+    if any(charge.conversion is not None for charge in versions):
+        findings.add(
+            place,
+            f'"{name}" is priced in converted units, the pool holds counted ones',
+            "leave it out, or price it in the meter's own unit",
+        )
+
+
+def is_mixed(charge: ChargeSpec) -> bool:
+    """Does its price depend on more than how much was used?"""
+    return charge.matrix is not None or charge.times is not None
+
+
 def _mixed(charge: ChargeSpec, meter: Meter, place: Place, findings: Findings, zone: ZoneInfo) -> None:
     """What a price by dimension or by time asks of the meter."""
     if charge.matrix is not None:
@@ -120,7 +167,7 @@ def _mixed(charge: ChargeSpec, meter: Meter, place: Place, findings: Findings, z
     promises = [(charge.commitment, place.at("commitment"))] if charge.commitment is not None else []
     promises += [(step, place.at("ramp", i)) for i, step in enumerate(charge.ramp or [])]
     for promise, here in promises:
-        if promise.quantity is None or (charge.matrix is None and charge.times is None):
+        if promise.quantity is None or not is_mixed(charge):
             continue
         findings.add(
             here.at("quantity"),

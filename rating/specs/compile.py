@@ -18,6 +18,7 @@ from rating.core.money import Currency
 from rating.core.plans import Plan
 from rating.core.subscriptions import Subscription
 from rating.errors import Finding, Severity, SpecError
+from rating.specs.bundles import Written, together
 from rating.specs.charges import charges_of
 from rating.specs.fields import key
 from rating.specs.findings import Findings, Place
@@ -123,43 +124,46 @@ def _together(parts: _Parts, findings: Findings) -> Catalogue | None:
                 meter_specs[name], meters[name] = meter_spec, meter
     plan_specs: dict[str, PlanSpec] = {}
     plans: dict[str, Plan | None] = {}
+    written: dict[str, Written] = {}
     for name, (raw, place) in parts.plans.items():
         plans[name] = None
-        written = raw.get("charges") if isinstance(raw, dict) else None
-        charges = charges_of(written, place.at("charges"), findings, meters)
+        entries = raw.get("charges") if isinstance(raw, dict) else None
+        charges = charges_of(entries, place.at("charges"), findings, meters)
         plan_spec, right = _plan_spec(raw, place, findings)
         if plan_spec is not None:
             plan = plan_of(name, plan_spec, charges, place, findings, meters, currency, zone)
+            written[name] = Written(plan_spec, charges, place)
             if right and None not in charges:
                 plan_specs[name] = plan_spec.model_copy(update={"charges": charges})
                 plans[name] = plan
     check_upsells(parts.plans, findings)
-    entries: list[tuple[Subscription, SubscriptionSpec, Place]] = []
+    plans = together(written, plans, findings, meters, currency)
+    subscribed: list[tuple[Subscription, SubscriptionSpec, Place]] = []
     for raw, place in parts.subscriptions:
         spec = findings.checked(SubscriptionSpec, raw, place)
         if spec is None:
             continue
         subscription = subscription_of(spec, place, findings, plans, meters, zone)
         if subscription is not None:
-            entries.append((subscription, spec, place))
-    check_together([(subscription, place) for subscription, _, place in entries], findings, plans)
+            subscribed.append((subscription, spec, place))
+    check_together([(subscription, place) for subscription, _, place in subscribed], findings, plans)
     if findings.count > before or currency is None:
         return None
-    entries.sort(key=lambda entry: (entry[0].consumer, entry[0].start, entry[0].plan))
+    subscribed.sort(key=lambda entry: (entry[0].consumer, entry[0].start, entry[0].plan))
     whole = CatalogueSpec.model_construct(
         version=1,
         currency=currency,
         timezone=None if zone.key == "UTC" else zone,
         meters=meter_specs,
         plans=plan_specs,
-        subscriptions=[spec for _, spec, _ in entries],
+        subscriptions=[spec for _, spec, _ in subscribed],
     )
     text = canonical_text(whole)
     return Catalogue(
         currency=Currency(currency),
         meters={name: meter for name, meter in sorted(meters.items()) if meter is not None},
         plans={name: plan for name, plan in sorted(plans.items()) if plan is not None},
-        subscriptions=tuple(subscription for subscription, _, _ in entries),
+        subscriptions=tuple(subscription for subscription, _, _ in subscribed),
         zone=zone,
         text=text,
         digest=hashlib.sha256(text.encode()).hexdigest(),

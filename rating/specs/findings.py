@@ -128,6 +128,9 @@ _ENTRY = {
     "credits": "credit",
     "ramp": "step",
     "taxes": "tax",
+    "fees": "fee",
+    "pools": "pool",
+    "bundle": "bundled plan",
     "at": "share",
 }
 

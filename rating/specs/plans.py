@@ -1,15 +1,19 @@
-"""A plan as written becomes a Plan, or findings about its charges together, its terms and its upsell."""
+"""A plan as written becomes a Plan, or findings about its charges together, its terms, its fees and its upsell.
+
+What it shares with other plans, bundles and pools over them, comes after (`bundles`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from rating.core.money import Currency, decimal_text
 from rating.core.plans import Plan, Upsell
 from rating.core.ratecards import RateCard
-from rating.specs.agreements import settlement_of
+from rating.specs.agreements import fee_of, pool_of, settlement_of
 from rating.specs.charges import Meters, card_of, instant_of
 from rating.specs.fields import moment_text, share_text
 from rating.specs.findings import Findings, Place
@@ -39,7 +43,7 @@ def plan_of(
     ]
     if spec.upsell is not None:
         _thresholds(spec.upsell, place.at("upsell"), findings)
-        if not any(charge is None or charge.included for charge in charges):
+        if not spec.pools and not spec.bundle and not any(charge is None or charge.included for charge in charges):
             findings.warn(
                 place.at("upsell", "at"),
                 "no charge of this plan includes anything to use up",
@@ -59,18 +63,19 @@ def plan_of(
         settlement=settlement_of(spec.discounts, spec.maximum, spec.minimum, spec.taxes, spec.tax_inclusive),
         prorate=spec.prorate,
         versions=spec.versions,
+        fees=tuple(fee_of(fee) for fee in spec.fees),
+        pools=tuple(pool_of(pool) for pool in spec.pools),
     )
 
 
 def _amounts(spec: PlanSpec, money: Currency, place: Place, findings: Findings) -> None:
     if spec.fee < 0:
         findings.add(place.at("fee"), f"{decimal_text(spec.fee)} is negative", "a fee is zero or more")
-    elif (spec.fee * 10**money.exponent).denominator != 1:
-        findings.warn(
-            place.at("fee"),
-            f"{decimal_text(spec.fee)} {money} has more than the {money.exponent} decimals of its currency",
-            "it is rounded on every invoice",
-        )
+    _cents(spec.fee, money, place.at("fee"), findings)
+    for i, fee in enumerate(spec.fees):
+        _cents(fee.amount, money, place.at("fees", i, "amount"), findings)
+        if any(fee.key == other.key for other in spec.fees[:i]):
+            findings.add(place.at("fees", i, "key"), f'fee "{fee.key}" is given twice', "give each its own key")
     if spec.maximum is not None and spec.minimum is not None and spec.maximum < spec.minimum:
         findings.add(
             place.at("maximum"),
@@ -81,6 +86,15 @@ def _amounts(spec: PlanSpec, money: Currency, place: Place, findings: Findings) 
     for i, code in enumerate(codes):
         if code is not None and code in codes[:i]:
             findings.add(place.at("discounts", i, "code"), f'the code "{code}" is given twice', "keep one of them")
+
+
+def _cents(amount: Fraction, money: Currency, place: Place, findings: Findings) -> None:
+    if amount >= 0 and (amount * 10**money.exponent).denominator != 1:
+        findings.warn(
+            place,
+            f"{decimal_text(amount)} {money} has more than the {money.exponent} decimals of its currency",
+            "it is rounded on every invoice",
+        )
 
 
 def _together(charges: Sequence[ChargeSpec | None], place: Place, findings: Findings, zone: ZoneInfo) -> None:

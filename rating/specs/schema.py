@@ -15,7 +15,18 @@ from rating.core.meters import BirthPolicy, Lifetime
 from rating.core.money import Rounding
 from rating.core.periods import Cadence
 from rating.core.plans import Prorate, Versions
-from rating.specs.agreements import CommitmentSpec, ConversionSpec, CreditSpec, DiscountSpec, Owed, TaxSpec
+from rating.specs.agreements import (
+    CommitmentSpec,
+    ConversionSpec,
+    CreditSpec,
+    DiscountSpec,
+    ExchangeSpec,
+    FeeSpec,
+    Owed,
+    PoolSpec,
+    ShareSpec,
+    TaxSpec,
+)
 from rating.specs.fields import (
     Amount,
     Anchor,
@@ -118,6 +129,13 @@ class TermsSpec(Spec):
     conversion: ConversionSpec | None = Field(
         default=None, description="The price and what is included are in another unit than the meter counts."
     )
+    usage_discount: Quantity = Field(
+        default=Fraction(0),
+        description="Units given away besides what is included; in the price's unit where there is a conversion.",
+    )
+    rollover: int = Field(
+        default=0, ge=0, description="For how many further periods unused included units are kept; the oldest go first."
+    )
     commitment: CommitmentSpec | None = Field(default=None, description="Money or units promised for a whole period.")
     ramp: list[CommitmentSpec] | None = Field(
         default=None,
@@ -129,6 +147,9 @@ class TermsSpec(Spec):
     )
     maximum: Owed | None = Field(default=None, description="The most this charge comes to in a whole period.")
     minimum: Owed | None = Field(default=None, description="The least this charge comes to in a whole period.")
+    share: ShareSpec | None = Field(
+        default=None, description="Owed to a partner, on the partner's own statement; customers see none of it."
+    )
 
 
 class ChargeSpec(TermsSpec, PriceSpec, UsageSpec):
@@ -166,7 +187,16 @@ class PlanSpec(Spec):
     minimum: Owed | None = Field(default=None, description="The least a whole period costs, before taxes.")
     taxes: list[TaxSpec] = Field(default_factory=list, description="Rates on what is left to pay.")
     tax_inclusive: bool = Field(default=False, description="Prices contain the taxes: they are shown, not added.")
+    fees: list[FeeSpec] = Field(
+        default_factory=list, description="Flat prices beside the fee: setup, in advance, further ones in arrears."
+    )
     charges: list[ChargeSpec] = Field(default_factory=list, description="What usage costs, one entry per meter.")
+    pools: list[PoolSpec] = Field(default_factory=list, description="Allowances that several charges use up together.")
+    bundle: list[Key] = Field(
+        default_factory=list,
+        description="Other plans whose fees, charges and pools this one has as well, after its own. What they agree "
+        "about their invoices as a whole (discounts, caps, taxes), their rounding and their upsell stay behind.",
+    )
     upsell: UpsellSpec | None = Field(default=None, description="What to offer a consumer who outgrows this plan.")
 
 
@@ -189,6 +219,9 @@ class SubscriptionSpec(Spec):
         default_factory=list, description="This consumer's own charges, in place of the plan's of the same key."
     )
     credits: list[CreditSpec] = Field(default_factory=list, description="Granted credit, which pays first.")
+    exchange: ExchangeSpec | None = Field(
+        default=None, description="Billed in another currency than the plan's, at a fixed rate."
+    )
 
 
 class CatalogueSpec(Spec):

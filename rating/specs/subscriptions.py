@@ -11,8 +11,8 @@ from rating.core.periods import align
 from rating.core.plans import Plan
 from rating.core.ratecards import RateCard
 from rating.core.subscriptions import CALENDAR, Subscription, overlap
-from rating.specs.agreements import credits_of
-from rating.specs.charges import Meters, card_of, instant_of, on_a_window
+from rating.specs.agreements import credits_of, exchange_of
+from rating.specs.charges import Meters, card_of, instant_of, on_a_window, poolable
 from rating.specs.fields import duration_text, moment_text
 from rating.specs.findings import Findings, Place
 from rating.specs.nearest import or_one_of
@@ -54,6 +54,12 @@ def subscription_of(
     for i, key in enumerate(keys):
         if key in keys[:i]:
             findings.add(place.at("credits", i, "key"), f'credit "{key}" is given twice', "give each its own key")
+    if spec.exchange is not None and plan is not None and spec.exchange.currency == plan.currency.code:
+        findings.add(
+            place.at("exchange", "currency"),
+            f'plan "{plan.key}" is in {plan.currency} itself',
+            "name another currency, or remove the exchange",
+        )
     if findings.count > before:
         return None
     if spec.anchor is None:
@@ -72,6 +78,7 @@ def subscription_of(
         zone=zone,
         trial_end=ends.get("trial_end"),
         overrides=overrides,
+        exchange=exchange_of(spec.exchange),
         credits=credits_of(spec.credits, lambda moment: instant_of(moment, zone)),
     )
 
@@ -94,6 +101,8 @@ def _overrides(
         elif any(card.key == key for card in cards):
             findings.add(here, f'charge "{key}" is overridden twice', "keep one of them")
         elif charge.meter in meters:
+            if plan is not None and any(key in pool.cards for pool in plan.pools):
+                poolable(key, [charge], here, findings)
             card = card_of(charge, here, findings, meters, zone)
             cards += [card] if card is not None else []
     return tuple(cards)

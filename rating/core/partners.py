@@ -1,0 +1,113 @@
+"""Partners: what is owed to them of the invoices issued, on statements of their own.
+
+A share is taken of a line as it stands on the invoice, before what is agreed about that invoice as a whole: a discount
+or a credit is between the customer and us. Decides nothing about the invoice, on which none of this is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+
+from rating.core.invoices import Draft, Invoice, LineKind
+from rating.core.money import Currency, Money, round_amount, total
+from rating.core.parts import parts
+from rating.core.periods import Period
+from rating.core.plans import Plan
+from rating.core.ratecards import RevenueShare
+from rating.core.subscriptions import Subscription
+from rating.errors import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerLine:
+    """One share of one line of one invoice, rounded once."""
+
+    invoice: str
+    position: int
+    """Of the line on its invoice, from 1."""
+    charge: str
+    title: str
+    period: Period
+    base: Money
+    """The line's amount as it stands on the invoice."""
+    percent: Fraction
+    exact: Fraction
+    amount: Money
+    usage_digest: str
+    """The line's own: the share stands on the same closed windows."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerStatement:
+    """Everything owed to a partner in one currency for billing periods that begin in one month."""
+
+    partner: str
+    month: date
+    """Its first day, on the customers' calendars."""
+    currency: Currency
+    lines: tuple[PartnerLine, ...]
+
+    @property
+    def total(self) -> Money:
+        return total([line.amount for line in self.lines], self.currency)
+
+
+InForce = Callable[[Draft], tuple[Subscription, Plan] | None]
+"""The subscription an invoice is of, and the plan its period is billed under; None when nobody knows it."""
+
+
+def partner_statements(
+    invoices: Iterable[Invoice], in_force: InForce
+) -> tuple[tuple[PartnerStatement, ...], tuple[Finding, ...]]:
+    """One statement per partner, month and currency, sorted so; lines in the order of the invoices.
+
+    An invoice whose contract is not known any more is a finding: silence would cost the partner.
+    """
+    found: dict[tuple[str, date, Currency], list[PartnerLine]] = {}
+    findings = []
+    for invoice in invoices:
+        contract = in_force(invoice.draft)
+        if contract is None:
+            what = f"its subscription {invoice.draft.subscription} is in no catalogue and not in the book"
+            findings.append(Finding(f"invoice {invoice.number}", what, "put it back, so that shares of it are known"))
+            continue
+        month = invoice.draft.days[0].replace(day=1)
+        for partner, line in _lines(invoice, *contract):
+            found.setdefault((partner, month, line.amount.currency), []).append(line)
+    return tuple(PartnerStatement(*key, tuple(found[key])) for key in sorted(found)), tuple(findings)
+
+
+def _lines(invoice: Invoice, subscription: Subscription, plan: Plan) -> list[tuple[str, PartnerLine]]:
+    shares: dict[tuple[str, Period], RevenueShare] = {
+        (part.card.key, part.span): part.card.revenue_share
+        for part in parts(subscription, plan, invoice.draft.period)
+        if part.card.revenue_share is not None
+    }
+    lines = []
+    for position, line in enumerate(invoice.draft.lines, 1):
+        share = shares.get((line.card, line.period)) if line.kind is LineKind.USAGE else None
+        if share is None:
+            continue
+        exact = line.amount.exact * share.percent / 100
+        amount = round_amount(exact, line.amount.currency, plan.rounding)
+        lines.append(
+            (
+                share.partner,
+                PartnerLine(
+                    invoice.number,
+                    position,
+                    line.card,
+                    line.title,
+                    line.period,
+                    line.amount,
+                    share.percent,
+                    exact,
+                    amount,
+                    line.usage_digest,
+                ),
+            )
+        )
+    return lines
