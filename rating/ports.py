@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from rating.core.checks import ClosingRecord, Record
+from rating.core.checks import AdjustmentRecord, ClosingRecord, Record
 from rating.core.counters import Readings
 from rating.core.invoices import Draft, Invoice
 from rating.core.meters import Meter
 from rating.core.periods import Period
 from rating.core.subscriptions import Subscription
-from rating.core.windows import Closing, Completeness, Evidence, Held, Usage
+from rating.core.windows import Adjustment, Closing, Completeness, Evidence, Held, Usage
 
 
 class CounterSource(Protocol):
@@ -113,8 +113,14 @@ class HeldEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class AdjustmentEntry:
+    adjustment: Adjustment
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class UsageRow:
-    """One usage window as it stands in the book."""
+    """One usage window as it stands in the book: as it was closed, with its adjustments added."""
 
     meter: str
     window: Period
@@ -178,11 +184,37 @@ class Book(Protocol):
     def held(self) -> tuple[HeldEntry, ...]:
         """Windows held and not closed since, oldest first; the latest reason of each."""
 
-    def usage(self, period: Period, meter: str | None = None, consumer: str | None = None) -> Iterator[UsageRow]:
-        """Usage windows that start inside `period`, ordered by meter, start, consumer, dimensions."""
+    def adjust(self, adjustment: Adjustment, *, at: datetime) -> bool:
+        """Keep an adjustment of a closed window. True when it is new.
 
-    def totals(self, meter: str, period: Period, consumer: str | None = None) -> tuple[Usage, ...]:
-        """Usage of a meter summed over the windows that start inside `period`, sorted by consumer and dimensions."""
+        It is recorded as of `at`, but later than every invoice issued before it. The same revision with equal rows is
+        the same entry, whoever found it; with other rows a Contradiction. Overtaken when a revision before it is
+        missing; BookError when the window is not closed.
+        """
+
+    def adjustments(self, period: Period, meter: str | None = None) -> tuple[AdjustmentEntry, ...]:
+        """Adjustments of windows that start inside `period`, ordered by meter, start and revision."""
+
+    def adjusted(self) -> frozenset[str]:
+        """Every consumer some window was adjusted for: cheap to ask often."""
+
+    def usage(
+        self,
+        period: Period,
+        meter: str | None = None,
+        consumer: str | None = None,
+        *,
+        as_of: datetime | None = None,
+    ) -> Iterator[UsageRow]:
+        """Usage windows that start inside `period`, ordered by meter, start, consumer, dimensions.
+
+        With `as_of`, adjustments recorded later than that are left out; what they cancel to zero is no row.
+        """
+
+    def totals(
+        self, meter: str, period: Period, consumer: str | None = None, *, as_of: datetime | None = None
+    ) -> tuple[Usage, ...]:
+        """The rows of `usage` summed over the windows, sorted by consumer and dimensions, zeros left out."""
 
     # contracts
     def keep_catalogue(self, digest: str, text: str, *, in_force_from: datetime, at: datetime) -> bool:
@@ -267,6 +299,9 @@ class StoredBook(Book, Protocol):
 
     def closing_records(self) -> Iterator[ClosingRecord]:
         """Every closing with its usage, by meter and start."""
+
+    def adjustment_records(self) -> tuple[AdjustmentRecord, ...]:
+        """Every adjustment, by meter, start and revision."""
 
     def counts(self) -> dict[str, int]:
         """How many entries of each kind there are."""

@@ -10,12 +10,16 @@ from datetime import datetime
 
 from rating.core.entries import (
     GENESIS,
+    adjustable,
+    adjusted,
     cancellable,
     issue,
     keepable,
     keepable_closing,
     merged,
     recorded,
+    recorded_after,
+    same_adjustment,
     same_cancellation,
     same_catalogue,
     same_closing,
@@ -26,8 +30,8 @@ from rating.core.entries import (
 from rating.core.invoices import Draft, Invoice
 from rating.core.periods import Period
 from rating.core.subscriptions import Subscription
-from rating.core.windows import Closing, Completeness, Held, Usage
-from rating.ports import Accrual, ClosingHead, HeldEntry, KeptCatalogue, UsageRow
+from rating.core.windows import Adjustment, Closing, Completeness, Held, Usage
+from rating.ports import Accrual, AdjustmentEntry, ClosingHead, HeldEntry, KeptCatalogue, UsageRow
 
 
 class MemoryBook:
@@ -36,6 +40,7 @@ class MemoryBook:
     def __init__(self) -> None:
         self._turn = threading.RLock()
         self._closings: dict[tuple[str, datetime], tuple[Closing, str, datetime]] = {}
+        self._adjustments: dict[tuple[str, datetime], list[AdjustmentEntry]] = {}
         self._holds: dict[tuple[str, datetime, str], HeldEntry] = {}
         self._catalogues: dict[tuple[str, datetime], KeptCatalogue] = {}
         self._subscriptions: dict[str, Subscription] = {}
@@ -89,14 +94,58 @@ class MemoryBook:
             latest = {(entry.held.window.start, entry.held.meter): entry for entry in entries}
             return tuple(latest[key] for key in sorted(latest) if key[::-1] not in self._closings)
 
-    def usage(self, period: Period, meter: str | None = None, consumer: str | None = None) -> Iterator[UsageRow]:
+    def adjust(self, adjustment: Adjustment, *, at: datetime) -> bool:
+        key = (adjustment.meter, adjustment.window.start)
+        with self._turn:
+            kept = self._adjustments.get(key, [])
+            closed = self._closings[key][0].window if key in self._closings else None
+            adjustable(adjustment, closed, len(kept))
+            if adjustment.revision <= len(kept):
+                same_adjustment(adjustment, kept[adjustment.revision - 1].adjustment.rows)
+                return False
+            issued = max((invoice.issued_at for invoice in self._invoices.values()), default=None)
+            self._adjustments[key] = [*kept, AdjustmentEntry(adjustment, recorded_after(at, issued))]
+            return True
+
+    def adjustments(self, period: Period, meter: str | None = None) -> tuple[AdjustmentEntry, ...]:
+        with self._turn:
+            return tuple(
+                entry
+                for name, start in sorted(self._adjustments)
+                if meter in (None, name) and period.contains(start)
+                for entry in self._adjustments[name, start]
+            )
+
+    def adjusted(self) -> frozenset[str]:
+        with self._turn:
+            entries = [entry for entries in self._adjustments.values() for entry in entries]
+        return frozenset(row.consumer for entry in entries for row in entry.adjustment.rows)
+
+    def usage(
+        self,
+        period: Period,
+        meter: str | None = None,
+        consumer: str | None = None,
+        *,
+        as_of: datetime | None = None,
+    ) -> Iterator[UsageRow]:
+        known = None if as_of is None else recorded(as_of)
+        differences: dict[tuple[str, datetime], list[Usage]] = {}
+        for entry in self.adjustments(period, meter):
+            if known is None or entry.at <= known:
+                key = (entry.adjustment.meter, entry.adjustment.window.start)
+                differences.setdefault(key, []).extend(entry.adjustment.rows)
         for closing, _, _ in self._closed(period, meter):
-            for usage in sorted(closing.usage):
+            rows = adjusted(closing.usage, differences.get((closing.meter, closing.window.start), ()))
+            for usage in rows:
                 if consumer in (None, usage.consumer):
                     yield UsageRow(closing.meter, closing.window, usage, closing.completeness)
 
-    def totals(self, meter: str, period: Period, consumer: str | None = None) -> tuple[Usage, ...]:
-        return merged(row.usage for row in self.usage(period, meter, consumer))
+    def totals(
+        self, meter: str, period: Period, consumer: str | None = None, *, as_of: datetime | None = None
+    ) -> tuple[Usage, ...]:
+        rows = merged(row.usage for row in self.usage(period, meter, consumer, as_of=as_of))
+        return tuple(row for row in rows if row.quantity)
 
     def _closed(self, period: Period, meter: str | None) -> list[tuple[Closing, str, datetime]]:
         """By meter and start."""

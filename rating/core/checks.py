@@ -63,6 +63,17 @@ class ClosingRecord(NamedTuple):
     usage: tuple[Usage, ...]
 
 
+class AdjustmentRecord(NamedTuple):
+    """A row of `adjustments` as stored, with its rows."""
+
+    meter: str
+    window: Period
+    revision: int
+    rows: int
+    usage_digest: str
+    usage: tuple[Usage, ...]
+
+
 def record(sequence: int, invoice: Invoice, content: str) -> Record:
     """How this invoice must be stored."""
     draft = invoice.draft
@@ -167,10 +178,11 @@ def lines_round_their_arithmetic(records: Sequence[Record]) -> Iterator[Finding]
         for number, line in enumerate(draft.lines, start=1):
             where = f"invoice {one.number}, line {number}"
             off = abs(line.exact * 10**line.amount.currency.exponent - line.amount.minor)
-            if off >= 1:
+            # Late usage is the difference of two rounded totals, and each of them may be off by a half.
+            if off > 1 or (off == 1 and line.kind is not LineKind.ADJUSTMENT):
                 yield Finding(where, f"{line.amount} is not {_decimal(line.exact)} rounded to a minor unit")
             walked = sum((portion.amount for portion in line.portions), Fraction(0))
-            if line.kind is LineKind.USAGE and line.portions and walked != line.exact:
+            if line.kind in _METERED and line.portions and walked != line.exact:
                 yield Finding(where, f"its portions sum to {_decimal(walked)} but it charges {_decimal(line.exact)}")
 
 
@@ -224,6 +236,28 @@ def usage_as_closed(closing: ClosingRecord) -> Iterator[Finding]:
         )
 
 
+def adjusted_as_kept(adjustments: Sequence[AdjustmentRecord]) -> Iterator[Finding]:
+    """An adjustment holds the rows it was kept with, and a window's are numbered 1, 2, 3 ... In their order."""
+    revisions: dict[tuple[str, Period], int] = defaultdict(int)
+    for one in adjustments:
+        where = f"adjustment {one.revision} of window {one.meter} {one.window}"
+        found = usage_digest(one.usage)
+        if found != one.usage_digest or len(one.usage) != one.rows:
+            yield Finding(
+                where,
+                f"holds {len(one.usage)} rows with digest {found[:12]} "
+                f"but was kept with {one.rows} rows and digest {one.usage_digest[:12]}",
+                "it was changed after it was kept; compare with a backup",
+            )
+        revisions[one.meter, one.window] += 1
+        if one.revision != revisions[one.meter, one.window]:
+            yield Finding(
+                where,
+                f"follows {revisions[one.meter, one.window] - 1} adjustments of its window",
+                "one was removed past the program; compare with a backup",
+            )
+
+
 def catalogue_as_digested(named: str, text: str) -> Iterator[Finding]:
     """A catalogue is named by the SHA-256 of its text."""
     if digest(text) != named:
@@ -240,13 +274,13 @@ def invoiced_windows_stand(
     """The closed windows of a line's period are still those it was charged from.
 
     `windows` gives, for a line and its consumer, how many windows of the line's meter are closed in its period and the
-    consumer's rows in them, in order of time and dimensions.
+    consumer's rows in them as of the invoice's issue, in order of time and dimensions.
     """
     paper = _paper(one)
     if paper is None:
         return
     for number, line in enumerate(paper.draft.lines, start=1):
-        if line.kind is not LineKind.USAGE or not line.meter:
+        if line.kind not in _METERED or not line.meter:
             continue
         closed, rows = windows(line, paper.draft.consumer)
         now = metered(rows, closed, line.degraded)
@@ -262,6 +296,10 @@ def invoiced_windows_stand(
 def check_invoices(records: Sequence[Record]) -> Iterator[Finding]:
     for rule in INVOICE_RULES:
         yield from rule(records)
+
+
+_METERED = (LineKind.USAGE, LineKind.ADJUSTMENT)
+"""Lines that stand on windows."""
 
 
 def _usage_lines(draft: Draft) -> Iterable[LineItem]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rating.core.canonical import canonical, digest
 from rating.core.invoices import Draft, Invoice, invoice_number
 from rating.core.periods import Period, from_milliseconds, milliseconds, seconds, stamp
 from rating.core.subscriptions import Subscription
-from rating.core.windows import Closing, Usage
-from rating.errors import BookError, Contradiction
+from rating.core.windows import Adjustment, Closing, Usage
+from rating.errors import BookError, Contradiction, Overtaken
 
 GREATEST = 2**63 - 1
 """The largest quantity or amount in minor units the book keeps: a signed 64-bit integer."""
@@ -111,6 +111,51 @@ def same_closing(closing: Closing, kept: Closing) -> None:
             f"{name} was closed as {kept.completeness} and is now {closing.completeness}; "
             'correct it with "rating correct"'
         )
+
+
+def adjustable(adjustment: Adjustment, closed: Period | None, revisions: int) -> None:
+    """Raises:
+    BookError: the window is not closed, a quantity is beyond 64 bits.
+    Overtaken: it does not follow the `revisions` adjustments that the window has.
+    """
+    name = f"window {adjustment.meter} {_span(adjustment.window)}"
+    if closed != adjustment.window:
+        raise BookError(f"{name} is not closed, so there is nothing to adjust; `rating collect` closes what is due")
+    for row in adjustment.rows:
+        if not -GREATEST <= row.quantity <= GREATEST:
+            keepable(row.quantity, f"{_row(adjustment.meter, row)} {_span(adjustment.window)}: adjustment by")
+    if adjustment.revision > revisions + 1:
+        raise Overtaken(
+            f"{name} has {revisions} adjustments, so revision {adjustment.revision} does not follow; read it again"
+        )
+
+
+def same_adjustment(adjustment: Adjustment, kept: Sequence[Usage]) -> None:
+    """Raises:
+    Contradiction: this revision was kept with other rows. Evidence, reason and author may differ: the first stand.
+    """
+    if tuple(adjustment.rows) == tuple(kept):
+        return
+    before, after = ({row[:2]: row.quantity for row in rows} for rows in (kept, adjustment.rows))
+    first = min(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+    raise Contradiction(
+        f"adjustment {adjustment.revision} of window {_row(adjustment.meter, Usage(*first, 0))} "
+        f"{_span(adjustment.window)} was kept as {before.get(first, 0):+} and is now {after.get(first, 0):+}; "
+        'somebody corrected it meanwhile, run "rating correct" again'
+    )
+
+
+def adjusted(rows: Sequence[Usage], differences: Iterable[Usage]) -> list[Usage]:
+    """Usage as it stands after adjustments, sorted, zeros left out."""
+    return [row for row in merged((*rows, *differences)) if row.quantity]
+
+
+def recorded_after(at: datetime, issued: datetime | None) -> datetime:
+    """When an adjustment is recorded: later than the last invoice issued before it, whatever the clocks say.
+
+    What an invoice was charged from is usage as of its issue; an adjustment it could not know must not be of that time.
+    """
+    return recorded(at) if issued is None else max(recorded(at), issued + timedelta(milliseconds=1))
 
 
 def same_subscription(subscription: Subscription, kept: Subscription) -> None:

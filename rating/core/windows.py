@@ -98,3 +98,27 @@ class Held:
     window: Period
     reason: str
     evidence: Evidence = field(default_factory=Evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """What a closed window turned out to have counted more or less: an entry beside the closing, which stays."""
+
+    meter: str
+    window: Period
+    revision: int
+    """1 for the first adjustment of its window, then 2 ...; with meter and window start it is the entry's key."""
+    rows: tuple[Usage, ...]
+    """Signed differences to the window as it stood, sorted by consumer and dimensions, one row each, none zero."""
+    reason: str
+    """`late samples`, or a person's."""
+    author: str
+    evidence: Evidence = field(default_factory=Evidence)
+    """Of the reading it was found by."""
+
+    def __post_init__(self) -> None:
+        if self.revision < 1:
+            raise ValueError(f"revision {self.revision} of an adjustment is not 1 or more")
+        keys = [row[:2] for row in self.rows]
+        if not keys or keys != sorted(set(keys)) or not all(row.quantity for row in self.rows):
+            raise ValueError("an adjustment has at least one row, sorted, each once and none of zero")

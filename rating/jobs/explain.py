@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from zoneinfo import ZoneInfo
 
 from rating.core.drafts import metered
 from rating.core.invoices import Invoice, LineItem
-from rating.ports import Book, ClosingHead, UsageRow
+from rating.ports import AdjustmentEntry, Book, ClosingHead, UsageRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,13 @@ class Explained:
     position: int
     heads: tuple[ClosingHead, ...]
     rows: tuple[UsageRow, ...]
+    """The consumer's usage as of the invoice's issue, adjustments of that time added."""
     agrees: bool
     """Whether the windows in the book still sum to the line's quantity and digest."""
+    adjustments: tuple[AdjustmentEntry, ...] = ()
+    """Adjustments of the consumer's windows that the line contains; only the consumer's rows."""
+    later: tuple[AdjustmentEntry, ...] = ()
+    """Those recorded after issue: a later invoice settles them."""
 
     def by_day(self, zone: ZoneInfo) -> list[tuple[date, int, int]]:
         """Per local day: windows closed, and the consumer's quantity in the meter's resolution."""
@@ -46,7 +51,21 @@ def _explain(book: Book, invoice: Invoice, position: int) -> Explained:
     line = invoice.draft.lines[position - 1]
     if not line.meter:
         return Explained(line, position, (), (), True)
+    consumer, issued = invoice.draft.consumer, invoice.issued_at
     heads = book.closings(line.meter, line.period)
-    rows = tuple(book.usage(line.period, line.meter, invoice.draft.consumer))
+    rows = tuple(book.usage(line.period, line.meter, consumer, as_of=issued))
     now = metered(((row.window, row.completeness, row.usage) for row in rows), len(heads), line.degraded)
-    return Explained(line, position, heads, rows, (now.digest, now.windows) == (line.usage_digest, line.windows))
+    adjustments = [
+        AdjustmentEntry(replace(entry.adjustment, rows=own), entry.at)
+        for entry in book.adjustments(line.period, line.meter)
+        if (own := tuple(row for row in entry.adjustment.rows if row.consumer == consumer))
+    ]
+    return Explained(
+        line,
+        position,
+        heads,
+        rows,
+        (now.digest, now.windows) == (line.usage_digest, line.windows),
+        tuple(entry for entry in adjustments if entry.at <= issued),
+        tuple(entry for entry in adjustments if entry.at > issued),
+    )

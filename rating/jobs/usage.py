@@ -18,10 +18,14 @@ Spanned = tuple[str, Period]
 
 
 class UsageReader:
-    """One view of the book; make a new one to see what was closed since."""
+    """One view of the book; make a new one to see what was closed since.
 
-    def __init__(self, book: Book) -> None:
+    With `as_of`, adjustments recorded later are left out: what an invoice issued then is charged from.
+    """
+
+    def __init__(self, book: Book, as_of: datetime | None = None) -> None:
         self._book = book
+        self._as_of = as_of
         self._held: set[tuple[str, datetime]] | None = None
         self._states: dict[Spanned, Mapping[datetime, Completeness]] = {}
         self._usage: dict[tuple[Spanned, bool], dict[str, MeteredUsage]] = {}
@@ -48,6 +52,18 @@ class UsageReader:
                 found[key] = usage
         return found
 
+    def alone(self, consumer: str, parts: Iterable[Part]) -> dict[Spanned, MeteredUsage]:
+        """The same, read for this consumer only: for few consumers of a period that is over."""
+        found: dict[Spanned, MeteredUsage] = {}
+        for part in parts:
+            key = (part.card.meter.name, part.span)
+            if key not in found or part.card.mixed:
+                rows = self._book.usage(part.span, part.card.meter.name, consumer, as_of=self._as_of)
+                found[key] = metered(
+                    ((row.window, row.completeness, row.usage) for row in rows), *self._counts(key), part.card.mixed
+                )
+        return found
+
     def _holds(self, meter: Meter) -> Collection[datetime]:
         if self._held is None:
             self._held = {(entry.held.meter, entry.held.window.start) for entry in self._book.held()}
@@ -64,7 +80,7 @@ class UsageReader:
             windows, degraded = self._counts(key)
             meter, span = key
             rows: dict[str, list[UsageRow]] = {}
-            for row in self._book.usage(span, meter):
+            for row in self._book.usage(span, meter, as_of=self._as_of):
                 rows.setdefault(row.usage.consumer, []).append(row)
             self._usage[key, mixed] = {
                 consumer: metered(((row.window, row.completeness, row.usage) for row in own), windows, degraded, mixed)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rating.adapters.store import open_book
+from rating.adapters.store.tables import REVISION
 from rating.cli import run
 from tests.stories import close_days
 
@@ -46,14 +47,14 @@ def test_a_tampered_book_calls_a_person(url: str, tmp_path: Path, capsys: pytest
 
 def test_migrating(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--database-url", url, "book", "migrate"]) == 0
-    assert capsys.readouterr().err == f"{url} has schema 0001, which is current\n"
+    assert capsys.readouterr().err == f"{url} has schema {REVISION}, which is current\n"
     new = f"sqlite:///{tmp_path}/new.db"
     assert run(["--database-url", new, "book", "migrate"]) == 0
-    assert capsys.readouterr().err == f"{new} went from an empty database to 0001\n"
+    assert capsys.readouterr().err == f"{new} went from an empty database to {REVISION}\n"
 
 
 def test_a_newer_book_is_refused_in_one_line(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with sqlite3.connect(tmp_path / "rating.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     assert run(["--database-url", url, "book", "check"]) == 1
-    assert "has schema 9999 but this program knows only 0001" in capsys.readouterr().err
+    assert f"has schema 9999 but this program knows only {REVISION}" in capsys.readouterr().err

@@ -9,20 +9,21 @@ from types import TracebackType
 
 from sqlalchemy import delete, func, select
 
-from rating.adapters.store import contracts, counted, issued, schema
+from rating.adapters.store import adjusted, contracts, counted, issued, schema
 from rating.adapters.store.bulk import insert_rows
 from rating.adapters.store.claims import Claims
 from rating.adapters.store.engine import Database
 from rating.adapters.store.tables import ENTRIES
 from rating.adapters.store.tables import accruals as accruals_table
 from rating.adapters.store.tables import closings as closings_table
-from rating.core.checks import ClosingRecord, Record
+from rating.core.checks import AdjustmentRecord, ClosingRecord, Record
 from rating.core.entries import GREATEST, keepable, whole_seconds
+from rating.core.entries import adjusted as with_differences
 from rating.core.invoices import Draft, Invoice
 from rating.core.periods import Period, from_seconds, milliseconds
 from rating.core.subscriptions import Subscription
-from rating.core.windows import Closing, Completeness, Held, Usage
-from rating.ports import Accrual, ClosingHead, HeldEntry, KeptCatalogue, UsageRow
+from rating.core.windows import Adjustment, Closing, Completeness, Held, Usage
+from rating.ports import Accrual, AdjustmentEntry, ClosingHead, HeldEntry, KeptCatalogue, UsageRow
 
 
 def open_book(url: str) -> StoreBook:
@@ -98,19 +99,46 @@ class StoreBook:
         with self._database.reading() as connection:
             return counted.held(connection)
 
-    def usage(self, period: Period, meter: str | None = None, consumer: str | None = None) -> Iterator[UsageRow]:
-        # A transaction for each portion: closings never change once they are there, so the answer is of one moment,
-        # and a slow reader keeps no transaction open.
+    def adjust(self, adjustment: Adjustment, *, at: datetime) -> bool:
+        with self._database.writing() as connection:
+            ids = adjusted.adjust(connection, self._series, adjustment, at)
+        if ids is not None:
+            self._series.remember(adjustment.meter, dict(ids))
+        return ids is not None
+
+    def adjustments(self, period: Period, meter: str | None = None) -> tuple[AdjustmentEntry, ...]:
+        with self._database.reading() as connection:
+            return tuple(entry for entry, _ in adjusted.entries(connection, period, meter))
+
+    def adjusted(self) -> frozenset[str]:
+        with self._database.reading() as connection:
+            return adjusted.consumers(connection)
+
+    def usage(
+        self,
+        period: Period,
+        meter: str | None = None,
+        consumer: str | None = None,
+        *,
+        as_of: datetime | None = None,
+    ) -> Iterator[UsageRow]:
+        # A transaction for each portion: closings never change once they are there and adjustments are read once, so
+        # the answer is of one moment, and a slow reader keeps no transaction open.
         with self._database.reading() as connection:
             closed = counted.closed(connection, period, meter)
+            differences = adjusted.differences(connection, period, meter, consumer, as_of)
         for portion in counted.portions(closed, consumer):
             with self._database.reading() as connection:
-                rows = counted.usage_of(connection, portion, consumer)
+                rows = counted.usage_of(connection, portion, consumer, differences)
             yield from rows
 
-    def totals(self, meter: str, period: Period, consumer: str | None = None) -> tuple[Usage, ...]:
+    def totals(
+        self, meter: str, period: Period, consumer: str | None = None, *, as_of: datetime | None = None
+    ) -> tuple[Usage, ...]:
         with self._database.reading() as connection:
-            return counted.totals(connection, meter, period, consumer)
+            summed = counted.totals(connection, meter, period, consumer)
+            differences = adjusted.differences(connection, period, meter, consumer, as_of)
+        return tuple(with_differences(summed, (row for rows in differences.values() for row in rows)))
 
     # contracts
     def keep_catalogue(self, digest: str, text: str, *, in_force_from: datetime, at: datetime) -> bool:
@@ -189,6 +217,10 @@ class StoreBook:
             with self._database.reading() as connection:
                 records = counted.closing_records(connection, portion)
             yield from records
+
+    def adjustment_records(self) -> tuple[AdjustmentRecord, ...]:
+        with self._database.reading() as connection:
+            return tuple(adjusted.records(connection))
 
     def counts(self) -> dict[str, int]:
         tables = [table for table in ENTRIES if table.name != "usage"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -15,7 +15,7 @@ from rating.adapters.store.bulk import insert_new, insert_rows
 from rating.adapters.store.tables import closings, holds, series, usage
 from rating.core.canonical import canonical, read
 from rating.core.checks import ClosingRecord
-from rating.core.entries import keepable_closing, same_closing, usage_digest, whole_seconds
+from rating.core.entries import adjusted, keepable_closing, same_closing, usage_digest, whole_seconds
 from rating.core.periods import EPOCH, Period, from_milliseconds, from_seconds, milliseconds, seconds
 from rating.core.windows import Closing, Completeness, Evidence, Held, Usage
 from rating.ports import ClosingHead, HeldEntry, UsageRow
@@ -118,7 +118,7 @@ def _kept(connection: Connection, closing: Closing, digest: str) -> Closing:
         select(closings).where(closings.c.meter == closing.meter, closings.c.start == seconds(closing.window.start))
     ).one()
     rows = closing.usage if row.usage_digest == digest else next(_usage_of(connection, [row], None))[1]
-    return Closing(row.meter, _window(row), Completeness(row.completeness), tuple(rows))
+    return Closing(row.meter, window_of(row), Completeness(row.completeness), tuple(rows))
 
 
 def hold(connection: Connection, held: Held, at: datetime) -> None:
@@ -138,7 +138,7 @@ def held(connection: Connection) -> tuple[HeldEntry, ...]:
     statement = select(holds).where(~closed).order_by(holds.c.start, holds.c.meter, holds.c.at, holds.c.id)
     latest = {(row.start, row.meter): row for row in connection.execute(statement)}
     return tuple(
-        HeldEntry(Held(row.meter, _window(row), row.reason, read(Evidence, row.evidence)), from_milliseconds(row.at))
+        HeldEntry(Held(row.meter, window_of(row), row.reason, read(Evidence, row.evidence)), from_milliseconds(row.at))
         for row in latest.values()
     )
 
@@ -147,7 +147,7 @@ def heads(connection: Connection, meter: str, period: Period) -> tuple[ClosingHe
     return tuple(
         ClosingHead(
             row.meter,
-            _window(row),
+            window_of(row),
             Completeness(row.completeness),
             row.consumers,
             row.meter_digest,
@@ -195,19 +195,24 @@ def portions(rows: Sequence[Row[Any]], consumer: str | None) -> Iterator[list[Ro
         yield portion
 
 
-def usage_of(connection: Connection, portion: Sequence[Row[Any]], consumer: str | None) -> list[UsageRow]:
-    """Usage of these closings, in their order, sorted by consumer and dimensions inside each."""
+def usage_of(
+    connection: Connection,
+    portion: Sequence[Row[Any]],
+    consumer: str | None,
+    differences: Mapping[int, Sequence[Usage]],
+) -> list[UsageRow]:
+    """Usage of these closings, adjusted by `differences`, in their order, sorted by consumer and dimensions in each."""
     return [
-        UsageRow(row.meter, _window(row), one, Completeness(row.completeness))
+        UsageRow(row.meter, window_of(row), one, Completeness(row.completeness))
         for row, rows in _usage_of(connection, portion, consumer)
-        for one in rows
+        for one in (adjusted(rows, differences[row.id]) if row.id in differences else rows)
     ]
 
 
 def closing_records(connection: Connection, portion: Sequence[Row[Any]]) -> list[ClosingRecord]:
     """These closings as stored."""
     return [
-        ClosingRecord(row.meter, _window(row), row.rows, row.consumers, row.usage_digest, tuple(rows))
+        ClosingRecord(row.meter, window_of(row), row.rows, row.consumers, row.usage_digest, tuple(rows))
         for row, rows in _usage_of(connection, portion, None)
     ]
 
@@ -225,7 +230,7 @@ def _usage_of(
         theirs = select(series.c.id).where(series.c.consumer == consumer)
         statement = statement.where(usage.c.series.in_(theirs))
     found: dict[int, list[Usage]] = {row.id: [] for row in portion}
-    values = _parser()
+    values = parser()
     for closing, name, text, quantity in connection.execute(statement):
         found[closing].append(Usage(name, values(text), quantity))
     for row in portion:
@@ -245,7 +250,7 @@ def totals(connection: Connection, meter: str, period: Period, consumer: str | N
     statement = select(series.c.consumer, series.c.dimensions, sums.c.high, sums.c.low).join_from(
         sums, series, series.c.id == sums.c.series
     )
-    values = _parser()
+    values = parser()
     return tuple(
         sorted(
             Usage(name, values(text), (int(high) << 32) + int(low))
@@ -254,7 +259,7 @@ def totals(connection: Connection, meter: str, period: Period, consumer: str | N
     )
 
 
-def _parser() -> Callable[[str], tuple[str, ...]]:
+def parser() -> Callable[[str], tuple[str, ...]]:
     """Reads dimension values. A meter has few combinations and many consumers: each text is parsed once."""
     return cache(lambda text: tuple(json.loads(text)))
 
@@ -268,5 +273,5 @@ def _ceiling(instant: datetime) -> int:
     return -((EPOCH - instant) // timedelta(seconds=1))
 
 
-def _window(row: Row[Any]) -> Period:
+def window_of(row: Row[Any]) -> Period:
     return Period(from_seconds(row.start), from_seconds(row.end))

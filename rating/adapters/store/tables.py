@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The schema this code reads and writes; the newest file in migrations/versions."""
 
 METADATA = MetaData(
@@ -87,6 +87,31 @@ usage = _table(
     PrimaryKeyConstraint("closing", "series"),
     rowid=False,
 )
+
+adjustments = _table(
+    "adjustments",
+    Column("id", INT, primary_key=True),
+    _int("closing", ForeignKey("closings.id")),
+    _int("revision"),
+    _int("rows"),
+    _text("usage_digest"),
+    _text("reason"),
+    _text("author"),
+    _text("evidence"),
+    _int("at"),
+    UniqueConstraint("closing", "revision"),
+)
+
+adjusted = _table(
+    "adjusted",
+    _int("adjustment", ForeignKey("adjustments.id")),
+    _int("series", ForeignKey("series.id")),
+    _int("quantity"),
+    PrimaryKeyConstraint("adjustment", "series"),
+    Index(None, "series"),
+    rowid=False,
+)
+"""The rows of adjustments: signed differences, as `usage` has the rows of closings."""
 
 holds = _table(
     "holds",
@@ -183,5 +208,17 @@ accruals = _table(
 )
 """A projection: replaced as a whole, may be lost."""
 
-ENTRIES = (series, closings, usage, holds, catalogues, subscriptions, cancellations, invoices, lines)
+ENTRIES = (
+    series,
+    closings,
+    usage,
+    adjustments,
+    adjusted,
+    holds,
+    catalogues,
+    subscriptions,
+    cancellations,
+    invoices,
+    lines,
+)
 """Append-only: the database refuses to change or remove their rows."""

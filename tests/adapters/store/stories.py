@@ -16,7 +16,7 @@ from rating.core.money import Currency, Money
 from rating.core.periods import Period
 from rating.core.prices.price import Portion
 from rating.core.subscriptions import Subscription
-from rating.core.windows import Closing, Completeness, Held, Usage
+from rating.core.windows import Adjustment, Closing, Completeness, Held, Usage
 from rating.ports import Accrual, Book
 
 USD = Currency("USD")
@@ -26,7 +26,7 @@ NOW = datetime(2026, 8, 2, 0, 5, tzinfo=UTC)
 HOURS = [Period(START + timedelta(hours=hour), START + timedelta(hours=hour + 1)) for hour in range(24)]
 
 
-def fill(book: Book, consumers: tuple[str, ...] = ("c42", "c77")) -> None:
+def fill(book: Book, consumers: tuple[str, ...] = ("c42", "c77"), late: bool = True) -> None:
     """A day of usage, its invoices, and one entry of every other kind."""
     for number, window in enumerate(HOURS):
         usage = tuple(Usage(consumer, ("/search",), 10 + number) for consumer in consumers)
@@ -36,6 +36,9 @@ def fill(book: Book, consumers: tuple[str, ...] = ("c42", "c77")) -> None:
     book.subscribe(Subscription("c42", "pro", START), at=NOW)
     book.cancel("c42/pro/2026-08-01", end=DAY.end, at=NOW)
     book.issue([draft(book, consumer) for consumer in consumers], at=NOW)
+    if late:
+        rows = tuple(Usage(consumer, ("/search",), 3) for consumer in consumers)
+        book.adjust(Adjustment("search", HOURS[5], 1, rows, "late samples", "rating"), at=NOW)
     book.show_accruals([Accrual("c42/pro/2026-08-01", "api", START, 516, "516/100")], at=NOW)
 
 

@@ -15,7 +15,8 @@ from rating.errors import BookError
 from .stories import NOW, fill, raw
 
 COLUMN = {
-    "series": "consumer", "closings": "completeness", "usage": "quantity", "holds": "reason", "catalogues": "text",
+    "series": "consumer", "closings": "completeness", "usage": "quantity",
+    "adjustments": "reason", "adjusted": "quantity", "holds": "reason", "catalogues": "text",
     "subscriptions": "customer", "cancellations": "end", "invoices": "total_minor", "lines": "minor",
 }  # fmt: skip
 
@@ -57,6 +58,9 @@ def test_every_table_but_the_projection_is_append_only() -> None:
          "period_end, currency, total_minor, issued_at, content, content_hash, previous_hash FROM invoices",
          "two invoices after one"),
         ("INSERT INTO lines SELECT * FROM lines", "a line charged twice"),
+        ("INSERT INTO adjusted SELECT * FROM adjusted", "a difference added twice"),
+        ("INSERT INTO adjustments SELECT id + 100, closing, revision, rows, usage_digest, reason, author, evidence, at "
+         "FROM adjustments", "two adjustments of one revision"),
     ],
     ids=lambda value: value if not value.startswith("INSERT") else "",
 )  # fmt: skip
@@ -70,6 +74,9 @@ def test_the_constraints_refuse_doubles(filled: str, twice: str, what: str) -> N
     [
         "INSERT INTO usage VALUES (1, 99999, 5)",
         "INSERT INTO usage VALUES (99999, 1, 5)",
+        "INSERT INTO adjusted VALUES (1, 99999, 5)",
+        "INSERT INTO adjusted VALUES (99999, 1, 5)",
+        "INSERT INTO adjustments VALUES (9, 99999, 1, 0, '', '', '', '{}', 0)",
         "INSERT INTO lines SELECT 99999, line, kind, card, meter, quantity, exact, minor FROM lines WHERE invoice = 1",
     ],
 )

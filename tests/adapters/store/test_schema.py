@@ -9,13 +9,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from rating.adapters.store import StoreBook, book, open_book, schema
 from rating.adapters.store.tables import METADATA, REVISION
+from rating.core.windows import Adjustment, Usage
 from rating.errors import BookError
+from rating.jobs.audit import audit
 from tests.forked import FORKED
 
-from .stories import fill, raw
+from .stories import DAY, HOURS, NOW, fill, raw
 
 
 def test_migrations_make_the_tables_the_code_reads(store: StoreBook, url: str) -> None:
@@ -81,3 +84,27 @@ def test_many_processes_may_find_the_database_empty_at_once(url: str) -> None:
     with open_book(url) as store:
         fill(store)
         assert len(store.invoices()) == 2
+
+
+def test_a_book_of_the_first_schema_keeps_all_it_has(url: str) -> None:
+    """Windows, invoices and their hashes are as before, and late data can be kept from then on."""
+    with open_book(url) as store:
+        fill(store, late=False)
+        before = (store.invoices(), list(store.usage(DAY)), list(audit(store)))
+    with raw(url) as connection:
+        # What revision 0001 did not have.
+        connection.execute(text("DROP TABLE adjusted"))
+        connection.execute(text("DROP TABLE adjustments"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    assert book.migrate(url) == ("0001", REVISION)
+    with raw(url) as connection:
+        found = compare_metadata(MigrationContext.configure(connection), METADATA)
+        assert [change[0] for change in found] == ([] if url.startswith("sqlite") else ["add_fk", "add_fk"])
+    with open_book(url) as store:
+        assert (store.invoices(), list(store.usage(DAY)), list(audit(store))) == before
+        assert before[2] == []
+        assert store.adjust(Adjustment("search", HOURS[0], 1, (Usage("c42", ("/search",), 1),), "late", "me"), at=NOW)
+        assert next(store.usage(DAY)).usage.quantity == 11
+        assert list(audit(store)) == []
+    with raw(url) as connection, pytest.raises(DBAPIError, match="is append-only"):
+        connection.execute(text("DELETE FROM adjusted"))

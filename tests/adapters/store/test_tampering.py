@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import BigInteger, Column, text
@@ -37,11 +38,14 @@ FIELDS = [
     *(closings.c[name] for name in ("meter", "start", "rows", "consumers", "usage_digest")),
     *(series.c[name] for name in ("meter", "consumer", "dimensions")),
     METADATA.tables["catalogues"].c.text,
+    *(METADATA.tables["adjustments"].c[name] for name in ("revision", "rows", "usage_digest")),
+    METADATA.tables["adjusted"].c.quantity,
 ]
 ROW = {
     "invoices": {"sequence": "2"},
     "lines": {"invoice": "2"},
     "usage": {"closing": "5", "series": "(SELECT max(id) FROM series)"},
+    "adjusted": {"adjustment": "1", "series": "(SELECT max(id) FROM series)"},
 }
 """Which row of a table is changed; the first one where nothing is said."""
 
@@ -122,7 +126,7 @@ def test_a_careful_forger_breaks_the_chain(filled_url: str) -> None:
 def test_two_invoices_over_one_window_are_found(filled_url: str) -> None:
     """The same day under another subscription: the database cannot know, the audit does."""
     with open_book(filled_url) as book:
-        book.issue([replace(draft(book, "c42"), subscription="c42/scale/2026-08-01")], at=NOW)
+        book.issue([replace(draft(book, "c42"), subscription="c42/scale/2026-08-01")], at=NOW + timedelta(hours=1))
         [found] = [str(finding) for finding in audit(book)]
     assert found.startswith("invoice INV-000004: charges search of c42 for 2026-08-01 00:00 to 2026-08-02 00:00")
     assert "which invoice INV-000001 charges as well" in found
