@@ -7,7 +7,8 @@ catalogue as it is on disk now; a catalogue that does not compile leaves the las
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from rating.bootstrap import load_catalogue, open_source, read_sources
@@ -37,7 +38,8 @@ class Engine:
         self._sources = read_sources(settings.catalog)
         self._catalogue = load_catalogue(settings)
         self._source = open_source(settings)
-        self._warned: set[str] = set()
+        self._said: dict[str, set[str]] = {}
+        """By job, what its last run had to say."""
         self._tried: dict[tuple[str, datetime], datetime] = {}
         """When each held window was last read."""
         metrics.expect(self._catalogue.meters, JOBS)
@@ -77,10 +79,13 @@ class Engine:
                 resting=resting,
                 stopping=stopping,
                 closed=lambda closing: self._metrics.window_closed(closing.meter, closing.completeness.value),
+                # Catching up may take hours: how far behind it is shows all the while.
+                progress=lambda done, total, begun: self._metrics.lag(
+                    begun.meter.name, (now - begun.window.end - begun.meter.settling).total_seconds()
+                ),
             )
             self._tried |= {(held.meter, held.window.start): now for held in collected.held}
-            for redefined in collected.redefined:
-                self._once(str(redefined))
+            self._say("collect", map(str, collected.redefined))
             if collected.stopped:
                 raise UsageError("; ".join(f"{stop.due.meter.name}: {stop.reason}" for stop in collected.stopped))
         finally:
@@ -88,24 +93,21 @@ class Engine:
 
     def accrue(self, now: datetime, stopping: Callable[[], bool]) -> None:
         """Show usage and money to date."""
-        accrued = accrue.accrue(self._book, self._contracts(now), now=now)
+        gathered = contracts.gather(self._book, self._catalogue, now=now)
+        self._say("accrue", map(str, gathered.findings))
+        accrued = accrue.accrue(self._book, gathered, now=now)
         accrue.show(self._book, accrued)
         self._metrics.accruals.show(accrued)
 
     def bill(self, now: datetime, stopping: Callable[[], bool]) -> None:
         """Issue the invoices that are due and whole."""
-        billed = bill.bill(self._book, self._contracts(now), now=now)
+        billed = bill.bill(self._book, contracts.gather(self._book, self._catalogue, now=now), now=now)
         self._metrics.issued(billed.issued)
         for invoice in billed.issued:
             log.info("issued %s to %s: %s", invoice.number, invoice.draft.customer, invoice.total)
-        for postponed in billed.postponed:
-            self._once(f"invoice of {postponed.due.key} waits: {'; '.join(postponed.reasons)}")
-
-    def _contracts(self, now: datetime) -> Contracts:
-        gathered = contracts.gather(self._book, self._catalogue, now=now)
-        for finding in gathered.findings:
-            self._once(str(finding))
-        return gathered
+        # One held window keeps thousands of invoices waiting: that is one sentence.
+        waiting = Counter((str(item.due.period), "; ".join(item.reasons)) for item in billed.postponed)
+        self._say("bill", (f"{count} invoices of {period} wait: {why}" for (period, why), count in waiting.items()))
 
     def _resting(self, now: datetime) -> set[tuple[str, datetime]]:
         """Held windows that are not read again yet."""
@@ -121,11 +123,13 @@ class Engine:
                 meter.name, collect.lag(self._book, meter, since=since(gathered, now), now=now).total_seconds()
             )
 
-    def _once(self, sentence: str) -> None:
-        """Say a lasting condition once, not every tick."""
-        if sentence not in self._warned:
-            self._warned.add(sentence)
-            log.warning("%s", sentence)
+    def _say(self, job: str, sentences: Iterable[str]) -> None:
+        """Log what the job's last run did not say already: a lasting condition is told once, not every tick."""
+        told, now = self._said.get(job, set()), list(dict.fromkeys(sentences))
+        for sentence in now:
+            if sentence not in told:
+                log.warning("%s", sentence)
+        self._said[job] = set(now)
 
 
 def since(gathered: Contracts, now: datetime) -> datetime:

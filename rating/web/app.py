@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from rating.errors import EdgeUnavailable
+from rating.errors import EdgeUnavailable, Finding, SpecError
 
 
 def application(registry: CollectorRegistry, health: Callable[[], tuple[bool, dict[str, Any]]]) -> FastAPI:
@@ -40,9 +40,13 @@ def serving(app: FastAPI, listen: str) -> Iterator[str]:
     """Serve `app` on `host:port` in a thread until the context ends; yields the URL, port 0 being replaced.
 
     Raises:
+        SpecError: `listen` is no address.
         EdgeUnavailable: the address cannot be listened on.
     """
     host, _, port = listen.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        finding = Finding("RATING_LISTEN", f"{listen!r} is not an address and port", "write 127.0.0.1:9465")
+        raise SpecError((finding,))
     server = uvicorn.Server(
         uvicorn.Config(app, host=host or "127.0.0.1", port=int(port), log_level="warning", access_log=False)
     )

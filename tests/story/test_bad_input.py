@@ -6,6 +6,7 @@ Each story breaks one thing, says what is seen, repairs it, and ends with the bo
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -362,6 +363,22 @@ def test_a_database_that_is_not_there(desk: Desk, told: World, url: str, sentenc
         assert "s3cret" not in said
     desk.set(DATABASE_URL=desk.database)
     repaired(desk, told)
+
+
+def test_an_address_that_cannot_be_listened_on(desk: Desk) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        desk.set(LISTEN=f"127.0.0.1:{port}")
+        code, said = desk.types("run")
+    assert (code, lines(said)[-1]) == (
+        FAILED,
+        f"cannot listen on 127.0.0.1:{port}; is another engine running there? set RATING_LISTEN",
+    )
+    desk.set(LISTEN="localhost")
+    assert desk.types("run") == (
+        WRONG_INPUT,
+        "RATING_LISTEN: 'localhost' is not an address and port; write 127.0.0.1:9465\n",
+    )
 
 
 def test_settings_that_cannot_be_read(desk: Desk, told: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,10 +16,14 @@ from typing import Any
 
 import pytest
 
+from rating import engine as scheduled
+from rating.adapters.memory_book import MemoryBook
 from rating.adapters.store import open_book
 from rating.core.periods import Period, align
 from rating.jobs.audit import audit
-from rating_demo.parts import Prometheus, free_port
+from rating.settings import Settings
+from rating.web.metrics import EngineMetrics
+from rating_demo.parts import PostgreSQL, Prometheus, free_port
 from rating_demo.truth import World
 from tests.promises.metering.proxy import Proxy, Spoil
 
@@ -146,6 +150,8 @@ def test_asked_to_leave_while_catching_up(
     with Engine(tmp_path / "first", platform.settings(database, PROMETHEUS_URL=proxy.url)) as engine:
         assert engine.url
         until(lambda: closed(database) >= 2)
+        behind = engine.metrics()["rating_collect_lag_seconds", "calls"] / HOUR.total_seconds()
+        assert platform.windows / 2 < behind < platform.windows + 1
         assert engine.ended_by(signalled) == 0
         assert "nothing is lost" in engine.said
         assert "Traceback" not in engine.said
@@ -245,6 +251,52 @@ def test_a_catalogue_edited_while_it_runs(platform: Platform, tmp_path: Path) ->
     with open_book(database) as book:
         assert [invoice.total.digits for invoice in book.invoices()] == expected_invoices(platform)
     assert booked(database, platform.finished) == truth(platform.told, platform.finished)
+
+
+def test_a_database_server_that_restarts(
+    platform: Platform, undisturbed: Contents, proxy: Proxy, tmp_path: Path, postgres: PostgreSQL
+) -> None:
+    """In the middle of catching up: told, waited for, and gone on from."""
+    with PostgreSQL() as server:
+        database = server.database("story")
+        proxy.spoil(lambda number: Spoil.SLOW if number % 4 == 0 else None)
+        with Engine(tmp_path / "engine", platform.settings(database, PROMETHEUS_URL=proxy.url)) as engine:
+            assert engine.url
+            until(lambda: closed(database) >= 2)
+            server.process.stop()
+            status, health = until(lambda: failing(engine, "claim"))
+            assert (status, health["leading"]) == (503, False)
+            assert "cannot be reached" in health["errors"]["claim"]
+            proxy.spoil(lambda number: None)
+            server.start()
+            until(lambda: engine.health()[1]["ticks"] and engine.health()[0] == 200)
+            assert engine.health()[1]["leading"]
+            assert engine.ended_by(signal.SIGTERM) == 0
+            assert "Traceback" not in engine.said
+        assert contents(platform, database) == undisturbed
+
+
+def test_a_held_window_rests_longer_and_longer(platform: Platform, proxy: Proxy) -> None:
+    """The engine's own job on a clock of ours: how many questions Prometheus is asked, minute by minute."""
+    settings = Settings(catalog=platform.catalogue, prometheus_url=proxy.url)
+    book = MemoryBook()
+    engine = scheduled.Engine(settings, book, EngineMetrics())
+    now = platform.start + 2 * HOUR + timedelta(minutes=10)
+    proxy.spoil(lambda number: Spoil.WARNINGS)
+    asked = []
+    for minute in range(45):
+        before = proxy.asked
+        engine.collect(now + timedelta(minutes=minute), lambda: False)
+        asked += [minute] if proxy.asked > before else []
+    assert asked == [0, 10, 20, 40]
+    assert len(book.held()) == 2
+    proxy.spoil(lambda number: None)
+    engine.collect(now + timedelta(minutes=50), lambda: False)
+    assert [head.window.start for head in book.closings("calls", platform.yesterday)] == []
+    later = now + timedelta(minutes=80)
+    engine.collect(later, lambda: False)
+    assert len(book.closings("calls", platform.yesterday)) == 3, "both of them, and the one that ended since"
+    assert book.held() == ()
 
 
 def failing(engine: Engine, job: str) -> tuple[int, dict[str, Any]] | None:
