@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import groupby
 
 from rating.core.billing import Due, due
 from rating.core.invoices import Draft, Invoice
-from rating.core.periods import Period
 from rating.jobs.contracts import Contracts
 from rating.jobs.writing import Writer
 from rating.ports import Book
@@ -82,9 +80,3 @@ def bill(
 
 def _first_day(item: Due) -> date:
     return item.period.start.astimezone(item.subscription.zone).date()
-
-
-def by_period(invoices: Sequence[Invoice]) -> list[tuple[Period, list[Invoice]]]:
-    """Invoices grouped by billing period, in order."""
-    ordered = sorted(invoices, key=lambda invoice: (invoice.draft.period, invoice.number))
-    return [(period, list(group)) for period, group in groupby(ordered, key=lambda invoice: invoice.draft.period)]
