@@ -15,7 +15,6 @@ from rating.core.prices.converted import Conversion, Converted
 from rating.core.prices.flat import Flat
 from rating.core.prices.graduated import Graduated
 from rating.core.prices.matrix import Cell, Matrix
-from rating.core.prices.overridden import Overridden
 from rating.core.prices.package import Package, Packaging
 from rating.core.prices.per_unit import PerUnit
 from rating.core.prices.percentage import Percentage
@@ -184,13 +183,6 @@ def test_usage_no_cell_matches_is_never_free_by_accident() -> None:
 def test_a_matrix_knows_the_dimensions_its_cells_ask_for() -> None:
     with pytest.raises(ValueError, match="cell 1 matches on region, but the matrix has the dimensions model"):
         Matrix(("model",), (Cell({"region": "eu"}, PerUnit(F(1))),))
-
-
-def test_a_consumer_pays_what_was_agreed_instead_of_the_list_price() -> None:
-    price = Overridden(Graduated(SCHEDULE), {"acme": PerUnit(F("0.04"))})
-    amounts = price.amounts_of(["acme", "bolt", "acme"], Column.of([F(100), F(250), F(50)])).fractions()
-    assert amounts == [4, F("20.5"), 2]
-    assert price.amounts(Column.of([F(100)])).fractions() == [12]
 
 
 SIZES = Capacity(
