@@ -26,6 +26,7 @@ NOUNS = (
     "accrue",
     "bill",
     "invoices",
+    "statements",
     "explain",
     "quote",
     "plans",

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rating.bootstrap import load_catalogue, open_book
-from rating.cli.frame import DONE, FORMAT, LOOK, Format, now, settings_of, show, stderr, warn
+from rating.cli.frame import DONE, FORMAT, LOOK, Format, must_look, now, settings_of, show, stderr, warn
 from rating.core.money import decimal_text, fixed_point, round_amount
 from rating.core.periods import stamp
 from rating.jobs import accrue as job
@@ -55,7 +55,7 @@ def command(
             f"meter {meter}: {amount} counted this month for nobody: {listed}; `rating subscriptions add`",
             soft_wrap=True,
         )
-    raise typer.Exit(LOOK if strangers else DONE)
+    raise typer.Exit(LOOK if strangers or must_look(contracts.findings) else DONE)
 
 
 def _rows(accrued: job.Accrued) -> Iterator[dict[str, object]]:

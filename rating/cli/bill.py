@@ -14,6 +14,7 @@ from rating.cli.frame import (
     Format,
     days_of,
     days_text,
+    must_look,
     now,
     progress_bar,
     settings_of,
@@ -44,7 +45,7 @@ def command(
     """Issue every invoice whose billing period has ended, each once.
 
     An invoice is issued only when every usage window of its period is closed: one that waits is listed with the
-    windows it waits for, and the exit code is 3.
+    windows it waits for, and the exit code is 3; so it is where contracts contradict each other.
     """
     settings, moment = settings_of(context), now()
     catalogue, span = load_catalogue(settings), days_of(period)
@@ -58,7 +59,7 @@ def command(
                 book, contracts, now=moment, starting=span, consumer=consumer, dry_run=dry_run, progress=progress
             )
     _print(billed, dry_run, format)
-    raise typer.Exit(LOOK if billed.postponed else DONE)
+    raise typer.Exit(LOOK if billed.postponed or must_look(contracts.findings) else DONE)
 
 
 def _print(billed: Billed, dry_run: bool, format: Format) -> None:

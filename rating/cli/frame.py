@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from rating.core.invoices import Draft
-from rating.errors import Finding
+from rating.errors import Finding, Severity
 from rating.settings import Settings
 
 console = Console(highlight=False, markup=False)
@@ -147,6 +147,11 @@ def warn(findings: Iterable[Finding]) -> None:
     """Findings that do not stop the command, one line each on stderr."""
     for finding in findings:
         stderr.print(str(finding), soft_wrap=True)
+
+
+def must_look(findings: Iterable[Finding]) -> bool:
+    """Is one of them more than a warning?"""
+    return any(finding.severity is Severity.ERROR for finding in findings)
 
 
 @contextmanager

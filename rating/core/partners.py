@@ -12,7 +12,7 @@ from datetime import date
 from fractions import Fraction
 
 from rating.core.invoices import Draft, Invoice, LineKind
-from rating.core.money import Currency, Money, round_amount, total
+from rating.core.money import Currency, Money, Rounding, round_amount, total
 from rating.core.parts import parts
 from rating.core.periods import Period
 from rating.core.plans import Plan
@@ -64,50 +64,45 @@ def partner_statements(
 ) -> tuple[tuple[PartnerStatement, ...], tuple[Finding, ...]]:
     """One statement per partner, month and currency, sorted so; lines in the order of the invoices.
 
-    An invoice whose contract is not known any more is a finding: silence would cost the partner.
+    An invoice line whose contract is not known any more is a finding: silence would cost the partner.
     """
     found: dict[tuple[str, date, Currency], list[PartnerLine]] = {}
     findings = []
     for invoice in invoices:
+        where = f"invoice {invoice.number}"
         contract = in_force(invoice.draft)
         if contract is None:
             what = f"its subscription {invoice.draft.subscription} is in no catalogue and not in the book"
-            findings.append(Finding(f"invoice {invoice.number}", what, "put it back, so that shares of it are known"))
+            findings.append(Finding(where, what, "put it back, so that shares of it are known"))
             continue
+        subscription, plan = contract
+        cards = {(part.card.key, part.span): part.card for part in parts(subscription, plan, invoice.draft.period)}
         month = invoice.draft.days[0].replace(day=1)
-        for partner, line in _lines(invoice, *contract):
-            found.setdefault((partner, month, line.amount.currency), []).append(line)
+        for position, line in enumerate(invoice.draft.lines, 1):
+            if line.kind is not LineKind.USAGE:
+                continue
+            card = cards.get((line.card, line.period))
+            if card is None:
+                what = f'plan "{plan.key}" as it stands has no charge "{line.card}" over {line.period}'
+                findings.append(Finding(f"{where}/{position}", what, "adopt the catalogue it was billed under again"))
+            elif card.revenue_share is not None:
+                key = (card.revenue_share.partner, month, line.amount.currency)
+                found.setdefault(key, []).append(_share(invoice, position, card.revenue_share, plan.rounding))
     return tuple(PartnerStatement(*key, tuple(found[key])) for key in sorted(found)), tuple(findings)
 
 
-def _lines(invoice: Invoice, subscription: Subscription, plan: Plan) -> list[tuple[str, PartnerLine]]:
-    shares: dict[tuple[str, Period], RevenueShare] = {
-        (part.card.key, part.span): part.card.revenue_share
-        for part in parts(subscription, plan, invoice.draft.period)
-        if part.card.revenue_share is not None
-    }
-    lines = []
-    for position, line in enumerate(invoice.draft.lines, 1):
-        share = shares.get((line.card, line.period)) if line.kind is LineKind.USAGE else None
-        if share is None:
-            continue
-        exact = line.amount.exact * share.percent / 100
-        amount = round_amount(exact, line.amount.currency, plan.rounding)
-        lines.append(
-            (
-                share.partner,
-                PartnerLine(
-                    invoice.number,
-                    position,
-                    line.card,
-                    line.title,
-                    line.period,
-                    line.amount,
-                    share.percent,
-                    exact,
-                    amount,
-                    line.usage_digest,
-                ),
-            )
-        )
-    return lines
+def _share(invoice: Invoice, position: int, share: RevenueShare, rounding: Rounding) -> PartnerLine:
+    line = invoice.draft.lines[position - 1]
+    exact = line.amount.exact * share.percent / 100
+    return PartnerLine(
+        invoice=invoice.number,
+        position=position,
+        charge=line.card,
+        title=line.title,
+        period=line.period,
+        base=line.amount,
+        percent=share.percent,
+        exact=exact,
+        amount=round_amount(exact, line.amount.currency, rounding),
+        usage_digest=line.usage_digest,
+    )

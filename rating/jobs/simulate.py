@@ -1,6 +1,7 @@
 """Simulate: the book's history rated again under other prices, beside what it comes to now. Changes nothing.
 
-Credits are left out on both sides: they pay what is owed, they do not price it.
+Each period is rated by itself on both sides: what earlier invoices and a customer's other consumers leave for it is
+left out, and said.
 """
 
 from __future__ import annotations
@@ -133,6 +134,8 @@ def simulate(
                 findings[problem] = None
                 continue
             other = _as_measured(after[key], plan)
+            if alone := _by_itself(subscription, plan, other):
+                findings[_note(f'plan "{key}"', f"left out on both sides: {', '.join(alone)}", _ALONE)] = None
             for name in _meters(other) - _meters(plan):
                 if book.closed_through(name) is None:
                     what = f'meter "{name}" was never measured, so it counts nothing'
@@ -160,6 +163,25 @@ def _incomparable(plan: Plan, other: Plan | None, key: str) -> Finding | None:
     if other.cadence != plan.cadence:
         return _note(f'plan "{key}"', f"is billed each {plan.cadence} and would be each {other.cadence}", "left out")
     return None
+
+
+_ALONE = "each period is rated by itself"
+
+
+def _by_itself(subscription: Subscription, *plans: Plan) -> list[str]:
+    """What an invoice has beyond its own period's usage, that a period rated by itself has not."""
+    cards = [subscription.own(card) for plan in plans for card in plan.cards]
+    discounts = [discount for plan in plans for discount in plan.settlement.discounts]
+    said = {
+        "credits of subscriptions": bool(subscription.credits),
+        "units carried over from earlier periods": any(card.rollover for card in cards),
+        "the count of redemptions": any(discount.redemptions is not None for discount in discounts),
+        "what other consumers of a customer use of a pool": any(
+            pool.by_customer for plan in plans for pool in plan.pools
+        ),
+        "fees due when a subscription begins": any(plan.opens for plan in plans),
+    }
+    return [what for what, holds in said.items() if holds]
 
 
 def _note(where: str, what: str, hint: str) -> Finding:

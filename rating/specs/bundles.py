@@ -129,14 +129,12 @@ def _clashes(key: str, one: Written, written: Mapping[str, Written], findings: F
 
 
 def _keys(name: str, plan: Written, own: bool) -> list[tuple[str, str]]:
-    charges = {charge.key or charge.meter for charge in plan.charges if charge is not None}
+    """What the plan itself has, each once: a key twice in one plan is said where that is written."""
+    charges = [charge.key or charge.meter for charge in plan.charges if charge is not None]
     fees = [name] if plan.spec.fee and not own else []
     fees += [fee.key for fee in plan.spec.fees]
-    return [
-        *(("charge", key) for key in sorted(charges)),
-        *(("fee", key) for key in fees),
-        *(("pool", pool.key) for pool in plan.spec.pools),
-    ]
+    named = {"charge": charges, "fee": fees, "pool": [pool.key for pool in plan.spec.pools]}
+    return list(dict.fromkeys((kind, key) for kind, keys in named.items() for key in keys))
 
 
 def _pools(key: str, one: Written, written: Mapping[str, Written], findings: Findings, meters: Meters) -> None:

@@ -1,0 +1,141 @@
+"""`rating statements` on a real book, what plans say of such agreements, and contracts that contradict each other."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from rating.adapters.store import open_book
+from rating.cli import run
+from rating.core.meters import Meter
+from rating.core.subscriptions import Subscription
+from tests.stories import DAY, close_days
+
+CATALOGUE = """\
+version: 1
+currency: USD
+meters:
+  calls: {metric: calls_total, consumer: consumer_id, dimensions: [endpoint], window: 1d}
+plans:
+  pro:
+    fees: [{key: setup, name: Setup, amount: "5.00", due: once}]
+    charges:
+      - {meter: calls, included: 10, rollover: 1, unit_price: "0.07", share: {partner: Maps Ltd, percent: "12.5%"}}
+    pools: [{key: free, included: 100, charges: [calls], shared_by: customer}]
+subscriptions:
+  - {consumer: acme, plan: pro, start: 2026-10-01, credits: [{key: gift, amount: "1"}]}
+"""
+
+CALLS = Meter(name="calls", metric="calls_total", consumer="consumer_id", dimensions=("endpoint",), window=DAY)
+Rating = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path / 'book.db'}"
+    with open_book(url) as book:
+        close_days(book, {"acme": 10}, meter=CALLS)
+    return url
+
+
+@pytest.fixture
+def rating(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Rating:
+    """Run one command on 2 November against a book in which acme made 310 calls in October."""
+    monkeypatch.setenv("COLUMNS", "160")
+    for noun in ("bill", "accrue", "statements", "plans"):
+        monkeypatch.setattr(f"rating.cli.{noun}.now", lambda: datetime(2026, 11, 2, tzinfo=UTC))
+    path = tmp_path / "catalogue.yaml"
+    path.write_text(CATALOGUE)
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        code = run(["--catalog", str(path), "--database-url", url, *arguments])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return command
+
+
+def test_a_partner_gets_a_statement_of_the_issued_lines(rating: Rating, url: str) -> None:
+    assert rating("statements") == (0, "", "nothing is owed to a partner\n")
+    assert rating("bill")[0] == 0
+    code, out, _ = rating("statements", "--format", "json")
+    [row] = json.loads(out)
+    # 310 calls, 10 included, 100 of the pool: 200 at 0.07 are 14.00, an eighth of it is 1.75.
+    assert code == 0
+    assert {key: row[key] for key in ("partner", "month", "invoice", "line", "base", "percent", "amount")} == {
+        "partner": "Maps Ltd",
+        "month": "2026-10",
+        "invoice": "INV-000002",
+        "line": 1,
+        "base": "14.00",
+        "percent": "12.5%",
+        "amount": "1.75",
+    }
+    explained = rating("explain", f"{row['invoice']}/{row['line']}")
+    assert explained[0] == 0
+    assert "calls: 14.00 USD" in explained[1]
+    with open_book(url) as book:
+        invoice = book.invoice(row["invoice"])
+    assert invoice is not None
+    assert invoice.draft.lines[row["line"] - 1].usage_digest == row["usage_digest"]
+
+
+def test_a_statement_for_people_ends_with_its_total(rating: Rating) -> None:
+    rating("bill")
+    code, out, _ = rating("statements")
+    assert code == 0
+    assert out.splitlines()[-1] == "Maps Ltd, 2026-10: 1.75 USD"
+    _, out, _ = rating("statements", "--totals", "--format", "csv")
+    assert list(csv.DictReader(io.StringIO(out))) == [
+        {"partner": "Maps Ltd", "month": "2026-10", "lines": "1", "base": "14.00", "amount": "1.75", "currency": "USD"}
+    ]
+
+
+@pytest.mark.parametrize("only", [("--partner", "Others"), ("--period", "2026-11")])
+def test_a_statement_is_limited_to_what_is_asked_for(rating: Rating, only: tuple[str, str]) -> None:
+    rating("bill")
+    assert rating("statements", *only, "--format", "json")[:2] == (0, "[]\n")
+
+
+def test_plans_show_says_fees_pools_rollover_and_shares(rating: Rating) -> None:
+    _, out, _ = rating("plans", "show", "pro", "--format", "json")
+    assert [(row["charge"], row["what"]) for row in json.loads(out)] == [
+        ("fee", "Setup, once"),
+        ("calls", "included"),
+        ("calls", "each"),
+        ("calls", "what is left of the included units is kept for 1 more period"),
+        ("calls", "12.5% of it is owed to Maps Ltd"),
+        ("pool free", "100 requests included for calls together, shared by all consumers of a customer"),
+    ]
+
+
+def test_a_diff_says_what_it_rates_without(rating: Rating, tmp_path: Path) -> None:
+    new = tmp_path / "new.yaml"
+    new.write_text(CATALOGUE.replace("included: 100", "included: 200"))
+    code, out, err = rating("plans", "diff", str(tmp_path / "catalogue.yaml"), str(new), "--format", "csv")
+    assert code == 0
+    [row] = csv.DictReader(io.StringIO(out))
+    assert (row["before"], row["after"]) == ("14.00", "7.00")
+    assert err == (
+        'plan "pro": left out on both sides: credits of subscriptions, units carried over from earlier periods, '
+        "what other consumers of a customer use of a pool, fees due when a subscription begins; "
+        "each period is rated by itself (warning)\n"
+    )
+
+
+@pytest.mark.parametrize("noun", ["bill", "accrue"])
+def test_contracts_that_contradict_each_other_ask_for_a_person(rating: Rating, url: str, noun: str) -> None:
+    assert rating(noun)[0] == 0
+    with open_book(url) as book:
+        start = datetime(2026, 10, 15, tzinfo=UTC)
+        book.subscribe(Subscription("acme", "pro", start), at=start)
+    code, _, err = rating(noun)
+    assert code == 3
+    assert "acme/pro/2026-10-15" in err
+    assert "cancel one of them" in err
