@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from rating.core.counters import Naming, Readings, Series, units
+from rating.core.counters import Naming, Readings, Series, together, units
 from rating.core.counters.coverage import MARGIN
 from rating.core.meters import Meter
 from rating.core.periods import Period, milliseconds
@@ -28,6 +28,9 @@ class MemorySource:
         self._series = [(dict(labels), tuple(samples)) for labels, samples in series]
 
     def read(self, meter: Meter, window: Period) -> Readings:
+        return together([self._read(one, window) for one in meter.of_each_metric])
+
+    def _read(self, meter: Meter, window: Period) -> Readings:
         start, end = milliseconds(window.start), milliseconds(window.end)
         reach = milliseconds(window.start - meter.lookback)
         naming = Naming(meter)

@@ -53,7 +53,7 @@ def _summary(catalogue: Catalogue) -> None:
     meters = [
         {
             "meter": meter.name,
-            "metric": meter.metric,
+            "metric": ", ".join(meter.metrics),
             "consumer": meter.consumer,
             "dimensions": ", ".join(meter.dimensions),
             "unit": meter.unit,

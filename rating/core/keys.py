@@ -18,12 +18,18 @@ from rating.core.meters import Matcher, Meter
 
 # How long a window waits for late samples changes when it is closed, not what it then measures.
 _NOT_MEASURED_BY = {"settling"}
+# Left out where a meter does not use them: the digests of windows closed before they existed still stand.
+_ADDED_LATER = {"added_metrics", "consumers", "dimension_values"}
 
 
 def meter_digest(meter: Meter) -> str:
     """SHA-256 over every setting of the meter that its usage depends on, as JSON with sorted keys."""
     settings = {field.name: _plain(getattr(meter, field.name)) for field in fields(meter)}
-    measured_by = {name: value for name, value in settings.items() if name not in _NOT_MEASURED_BY}
+    measured_by = {
+        name: value
+        for name, value in settings.items()
+        if name not in _NOT_MEASURED_BY and (value or name not in _ADDED_LATER)
+    }
     return hashlib.sha256(json.dumps(measured_by, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -7,7 +7,7 @@ same samples and the same meter always give the same usage.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from fractions import Fraction
@@ -81,10 +81,23 @@ class Meter:
     """How far back a base is searched; usually the retention of the Prometheus behind it."""
     coverage: Fraction = Fraction(98, 100)
     """Share of the expected scrapes below which a window is held instead of billed as degraded."""
+    added_metrics: tuple[str, ...] = ()
+    """Metrics whose counters are counted as well: usage is the sum of them all."""
+    consumers: tuple[tuple[str, str], ...] = ()
+    """Pairs of the SHA-256 of a value of the consumer's label, such as an API key, and the consumer it stands for.
+
+    Digests, because the catalogue is kept in the book and shown to people, and a key is a secret."""
+    dimension_values: tuple[tuple[str, ...] | None, ...] = ()
+    """For each dimension the values that are kept apart, None for all; empty when every dimension keeps them all."""
 
     def __post_init__(self) -> None:
-        if not _METRIC.match(self.metric):
-            raise ValueError(f"metric {self.metric!r} is not a Prometheus metric name")
+        for metric in self.metrics:
+            if not _METRIC.match(metric):
+                raise ValueError(f"metric {metric!r} is not a Prometheus metric name")
+            if self.metrics.count(metric) > 1:
+                raise ValueError(f"metric {metric!r} is listed twice and would be counted twice")
+        if self.dimension_values and len(self.dimension_values) != len(self.dimensions):
+            raise ValueError(f"{len(self.dimension_values)} lists of values for {len(self.dimensions)} dimensions")
         for label in (
             self.consumer,
             *self.dimensions,
@@ -100,6 +113,20 @@ class Meter:
             raise ValueError(f"window {self.window} must divide a day, so that windows tile billing periods")
         if not 0 <= self.coverage <= 1:
             raise ValueError(f"coverage {self.coverage} must lie between 0 and 1")
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return (self.metric, *self.added_metrics)
+
+    @property
+    def as_scraped(self) -> bool:
+        """Is it one metric whose label names the consumers themselves? Then PromQL can tell its usage by consumer."""
+        return not (self.added_metrics or self.consumers)
+
+    @property
+    def of_each_metric(self) -> tuple[Meter, ...]:
+        """This meter over one of its metrics at a time."""
+        return tuple(replace(self, metric=metric, added_metrics=()) for metric in self.metrics)
 
     def quantity(self, units: int) -> Fraction:
         """A stored integer quantity in whole units of this meter."""

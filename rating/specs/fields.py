@@ -6,6 +6,7 @@ what to do"), and describes itself in the JSON schema. Knows nothing of keys, fi
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -258,6 +259,22 @@ def text(value: object) -> str:
     return value
 
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+
+
+def secret(value: object) -> str:
+    """A label value that nobody should read in the catalogue's copies, such as an API key: kept as its SHA-256.
+
+    An author who would rather not write it down at all writes the digest: `sha256:` and 64 hexadecimal digits.
+    """
+    written = text(value)
+    if not written.startswith("sha256:"):
+        return f"sha256:{hashlib.sha256(written.encode()).hexdigest()}"
+    if not _DIGEST.match(written):
+        raise ValueError("a digest is sha256: and 64 hexadecimal digits; write the value itself, or all of its digest")
+    return written
+
+
 _MONEY_SCHEMA = {"anyOf": [{"type": "string", "pattern": r"^[+-]?\d[\d_]*(\.\d[\d_]*)?$"}, {"type": "integer"}]}
 _QUANTITY_SCHEMA = {
     "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^\d[\d_]*(\.\d[\d_]*)?$"}]
@@ -306,4 +323,5 @@ Resolution = Annotated[
         resolution, resolution_text, {"anyOf": [{"const": 1}, {"type": "string", "pattern": r"^(1|0\.0{0,11}1)$"}]}
     ),
 ]
+Secret = Annotated[str, *_field(secret, _same, {"type": "string", "minLength": 1})]
 Text = Annotated[str, *_field(text, _same, {"type": "string", "minLength": 1})]

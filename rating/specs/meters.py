@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from rating.core.counters import OTHER
 from rating.core.meters import Matcher, Meter
 from rating.specs.fields import duration_text, share_text
 from rating.specs.findings import Findings, Place
+from rating.specs.nearest import or_one_of
 from rating.specs.schema import MeterSpec
 
 
 def meter_of(name: str, spec: MeterSpec, place: Place, findings: Findings) -> Meter | None:
     """The meter, or None after at least one finding."""
     before = findings.count
+    _metrics(spec, place, findings)
     _labels(spec, place, findings)
+    _values(spec, place, findings)
     _times(spec, place, findings)
     if spec.coverage > 1:
         findings.add(place.at("coverage"), f"{share_text(spec.coverage)} is more than 100%", "write a share up to 100%")
     if findings.count > before:
         return None
+    metrics = [spec.metric] if spec.metric is not None else spec.metrics
+    kept = tuple(
+        tuple(spec.dimension_values[label]) if label in spec.dimension_values else None for label in spec.dimensions
+    )
     return Meter(
         name=name,
-        metric=spec.metric,
+        metric=metrics[0],
+        added_metrics=tuple(metrics[1:]),
         consumer=spec.consumer,
         dimensions=tuple(spec.dimensions),
         where=tuple(Matcher(label, pattern) for label, pattern in sorted(spec.where.items())),
@@ -37,7 +46,33 @@ def meter_of(name: str, spec: MeterSpec, place: Place, findings: Findings) -> Me
         scrape_interval=spec.scrape_interval,
         lookback=spec.lookback,
         coverage=spec.coverage,
+        consumers=tuple(sorted((key.removeprefix("sha256:"), consumer) for key, consumer in spec.consumers.items())),
+        dimension_values=kept if spec.dimension_values else (),
     )
+
+
+def _metrics(spec: MeterSpec, place: Place, findings: Findings) -> None:
+    if spec.metric is not None and spec.metrics:
+        findings.add(place.at("metrics"), "metric is written as well", "list every counter here, or keep metric alone")
+    for i, metric in enumerate(spec.metrics):
+        if metric in spec.metrics[:i]:
+            findings.add(place.at("metrics", i), f'"{metric}" is listed twice', "it would be counted once; keep one")
+
+
+def _values(spec: MeterSpec, place: Place, findings: Findings) -> None:
+    for label, values in spec.dimension_values.items():
+        here = place.at("dimension_values", label)
+        if label not in spec.dimensions:
+            hint = or_one_of(label, spec.dimensions, "add it to the dimensions, or leave it out here")
+            findings.add(here, f'"{label}" is no dimension of this meter', hint)
+        for i, value in enumerate(values):
+            if value in values[:i]:
+                findings.add(here.at(i), f'"{value}" is listed twice', "keep one of them")
+            if value == OTHER:
+                findings.add(here.at(i), f'"{OTHER}" is what all other values become', "leave it out")
+    for consumer in spec.consumers.values():
+        if consumer.startswith("<unknown:"):
+            findings.add(place.at("consumers"), f'"{consumer}" is what unknown keys become', "name the consumer")
 
 
 def _labels(spec: MeterSpec, place: Place, findings: Findings) -> None:

@@ -21,8 +21,9 @@ def canonical_text(spec: CatalogueSpec) -> str:
     """YAML, readable by people and by `compile_catalogue`."""
     written = spec.model_dump(exclude_defaults=True, by_alias=True)
     for meter in written.get("meters", {}).values():
-        if "where" in meter:
-            meter["where"] = dict(sorted(meter["where"].items()))
+        for key in ("consumers", "dimension_values", "where"):
+            if key in meter:
+                meter[key] = dict(sorted(meter[key].items()))
     _keep_beyond(spec, written)
     for section in ("meters", "plans"):
         if section in written:

@@ -9,7 +9,8 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticKnownError
 
 from rating.core.meters import BirthPolicy, Lifetime
 from rating.core.money import Rounding
@@ -39,10 +40,12 @@ from rating.specs.fields import (
     Quantity,
     Regex,
     Resolution,
+    Secret,
     Share,
     Spec,
     Text,
     Zone,
+    secret,
 )
 from rating.specs.prices import PriceSpec
 from rating.specs.words import words
@@ -51,11 +54,30 @@ from rating.specs.words import words
 class MeterSpec(Spec):
     """A counter to bill from: where it is found in Prometheus and what to believe about it."""
 
-    metric: Metric = Field(description="The Prometheus counter, such as api_requests_total.")
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["metric"]}, {"required": ["metrics"]}]})
+
+    metrics: list[Metric] = Field(
+        default_factory=list,
+        description="Several Prometheus counters in place of one metric: usage is the sum of them all.",
+    )
+    metric: Metric | None = Field(
+        default=None, validate_default=True, description="The Prometheus counter, such as api_requests_total."
+    )
     consumer: Label = Field(description="The label whose value is the consumer, such as consumer_id.")
+    consumers: dict[Secret, Text] = Field(
+        default_factory=dict,
+        description="The consumer each value of that label stands for, where it holds an API key: {key: consumer}. "
+        "Only the SHA-256 of a key is kept; sha256:... may be written in its place. Usage of a key that is missing "
+        "here is kept under its last characters.",
+    )
     dimensions: list[Label] = Field(
         default_factory=list,
         description="Labels kept beside the consumer: shown with usage, and what prices by dimension look at.",
+    )
+    dimension_values: dict[Label, list[Text]] = Field(
+        default_factory=dict,
+        description='Values of a dimension to keep apart; usage of all others is kept as "<other>": '
+        "{endpoint: [/search, /chat]}.",
     )
     where: dict[Label, Regex] = Field(
         default_factory=dict,
@@ -101,6 +123,22 @@ class MeterSpec(Spec):
         default=Fraction(98, 100),
         description="Share of the expected scrapes below which a window is held instead of billed.",
     )
+
+    @field_validator("metric", mode="before")
+    @classmethod
+    def _counted(cls, written: Any, info: ValidationInfo) -> Any:
+        if written is None and info.data.get("metrics") == []:
+            raise PydanticKnownError("missing")
+        return written
+
+    @field_validator("consumers", mode="before")
+    @classmethod
+    def _each_once(cls, written: Any) -> Any:
+        # A pair would otherwise be one entry, and the last one's consumer would pay in silence.
+        keys = [key for key in written if isinstance(key, str)] if isinstance(written, dict) else []
+        if any(secret(key) in keys for key in keys if key.strip() and not key.startswith("sha256:")):
+            raise ValueError("a key and its digest are both there; keep one of them")
+        return written
 
 
 class UsageSpec(Spec):

@@ -29,6 +29,11 @@ def meter_group(meter: Meter, policy: Policy) -> Group:
     rate = per_consumer(meter, identities(meter, call("rate", counter(meter).over(span))), *dimensions)
     window = per_consumer(meter, identities(meter, call("increase", counter(meter).over(meter.window))))
     spoken = by("count", target_labels(meter), counter(meter))
+    if not meter.as_scraped:
+        # By consumer only the engine can count it; whether its targets speak is still seen.
+        return Group(
+            f"rating estimates: {meter.name}", timedelta(minutes=1), (Record(names.METER_TARGETS, spoken, labels),)
+        )
     return Group(
         f"rating estimates: {meter.name}",
         timedelta(minutes=1),

@@ -95,8 +95,9 @@ def usage_units(meter: Meter) -> Expr:
 
 
 def live_records(meter: Meter, policy: Policy) -> tuple[Record, ...]:
+    """Exact usage alone where PromQL cannot tell it by consumer: several metrics, keys that stand for consumers."""
     labels = {"meter": meter.name}
+    estimated = Record(names.ESTIMATED_USAGE_UNITS, usage_units(meter), labels)
     return (
-        Record(names.LIVE_UNITS, live_units(meter, policy), labels),
-        Record(names.ESTIMATED_USAGE_UNITS, usage_units(meter), labels),
+        (Record(names.LIVE_UNITS, live_units(meter, policy), labels), estimated) if meter.as_scraped else (estimated,)
     )

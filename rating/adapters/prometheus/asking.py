@@ -5,6 +5,7 @@ Keeps what the evidence needs: the queries with their instants, and every warnin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from rating.adapters.prometheus.client import Client, milliseconds
@@ -54,10 +55,12 @@ def labelled(found: dict[str, str], server: int) -> dict[str, str]:
 class Asking:
     """Raises as Client does; one server that fails fails the question, for a part is not the whole."""
 
-    def __init__(self, clients: Sequence[Client], names: Names, digits: int) -> None:
+    def __init__(self, clients: Sequence[Client], names: Names, digits: int, hides: str = "") -> None:
+        """`hides`: a label whose values are secrets, such as API keys; evidence keeps the queries without them."""
         self._clients = clients
         self._names = names
         self._digits = digits
+        self._secret = re.compile(rf'\b{hides}=~"(?:[^"\\]|\\.)*"') if hides else None
         self.queries: list[Query] = []
         self.warnings: dict[str, None] = {}
         self.infos: dict[str, None] = {}
@@ -128,6 +131,8 @@ class Asking:
 
     def _note(self, text: str, at: int, series: int) -> None:
         """For the evidence. A query that names hundreds of counters is cut: it is kept for every window, for years."""
+        if self._secret is not None:
+            text = self._secret.sub(lambda match: f'{match[0].partition("=~")[0]}=~"..."', text)
         shown = text if len(text) <= _LONG else f"{text[:_LONG]}... ({len(text)} characters)"
         self.queries.append(Query(shown, at, series))
 

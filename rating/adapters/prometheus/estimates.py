@@ -15,6 +15,7 @@ from rating.adapters.prometheus import queries
 from rating.adapters.prometheus.client import Client
 from rating.adapters.prometheus.decoding import MatrixReply, VectorReply, labels
 from rating.adapters.prometheus.source import PrometheusSource
+from rating.core.counters import Accounts
 from rating.core.meters import Meter
 from rating.core.money import round_ratio
 from rating.core.periods import Period, milliseconds
@@ -35,6 +36,17 @@ class PrometheusEstimates:
         self._source = source
 
     def estimate(self, meter: Meter, period: Period, by: Estimate) -> Estimated:
+        parts = [self._estimate(one, period, by) for one in meter.of_each_metric]
+        quantities: dict[str, int] = {}
+        accounts = Accounts(meter)
+        for part in parts:
+            for label, quantity in part.quantities.items():
+                consumer = accounts.consumer(label)
+                quantities[consumer] = quantities.get(consumer, 0) + quantity
+        return Estimated(quantities, tuple(dict.fromkeys(warning for part in parts for warning in part.warnings)))
+
+    def _estimate(self, meter: Meter, period: Period, by: Estimate) -> Estimated:
+        """Of one metric, by the value of the consumer's label."""
         client = self._source.clients[0]
         start, end = milliseconds(period.start), milliseconds(period.end)
         counters = queries.counters(meter)
@@ -65,8 +77,7 @@ class PrometheusEstimates:
             reply = client.query_range(MatrixReply, text, first, last, _HOUR)
             warnings.update(dict.fromkeys(reply.warnings))
             for item in reply.data.result:
-                consumer = labels(item.metric).get(meter.consumer, "")
-                sums[consumer] += _sum(text, [value for _, value in item.values])
+                sums[labels(item.metric).get(meter.consumer, "")] += _sum(text, [value for _, value in item.values])
         return sums, warnings
 
     def _once(self, client: Client, vector: str, meter: Meter, at: int) -> tuple[dict[str, Fraction], dict[str, None]]:

@@ -5,7 +5,7 @@ Decides nothing about usage, and never raises for what it finds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -14,7 +14,7 @@ from rating.adapters.prometheus import queries
 from rating.adapters.prometheus.asking import Asking
 from rating.adapters.prometheus.client import Client
 from rating.adapters.prometheus.decoding import BuildReply, VectorReply
-from rating.core.counters import EXACT
+from rating.core.counters import EXACT, Accounts, unknown
 from rating.core.meters import Lifetime, Matcher, Meter
 from rating.core.periods import milliseconds
 from rating.core.vocabulary import PROCESS_START, UP
@@ -49,10 +49,11 @@ def examine(
         return
     yield from _retention(servers, meters, longest_period)
     for meter in meters:
-        try:
-            yield from _meter(servers.asking(meter), meter, milliseconds(now))
-        except EdgeError as error:
-            yield Diagnosis(Verdict.FAIL, meter.name, str(error))
+        for one in meter.of_each_metric:
+            try:
+                yield from _meter(servers.asking(one), one, milliseconds(now))
+            except EdgeError as error:
+                yield Diagnosis(Verdict.FAIL, meter.name, str(error))
 
 
 def _server(client: Client, now: datetime) -> Iterator[Diagnosis]:
@@ -111,6 +112,8 @@ def _meter(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
     identities = len({reading.name.identity for reading in readings.values()})
     consumers = {reading.name.consumer for reading in readings.values()} - {""}
     yield Diagnosis(Verdict.OK, meter.name, f"{identities} counters of {len(consumers)} consumers in the last hour")
+    if meter.consumers:
+        yield from _lookup(meter, consumers)
     yield from _labels(ask, meter, now)
     yield from _targets(ask, meter, now)
     yield from _interval(ask, meter, now)
@@ -119,6 +122,17 @@ def _meter(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
         hint = "restart the counter's process, or give the meter fewer digits"
         what = f"a counter stands at {largest}; beyond {EXACT} its float64 loses single units and windows are held"
         yield Diagnosis(Verdict.WARN, meter.name, what, hint)
+
+
+def _lookup(meter: Meter, values: Collection[str]) -> Iterator[Diagnosis]:
+    """Values of the consumer's label that stand for nobody; shown as their usage is kept."""
+    accounts = Accounts(meter)
+    nobody = [value for value in values if accounts.consumer(value) == unknown(value)]
+    if nobody:
+        found = sorted({unknown(value) for value in nobody})
+        shown = ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+        what = f"{len(nobody)} values of {meter.consumer} stand for no consumer; their usage is kept for {shown}"
+        yield Diagnosis(Verdict.WARN, meter.name, what, "name them under the meter's consumers")
 
 
 def _absent(ask: Asking, meter: Meter, now: int) -> Diagnosis:

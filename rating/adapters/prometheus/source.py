@@ -17,7 +17,7 @@ from rating.adapters.prometheus.decoding import RuntimeReply
 from rating.adapters.prometheus.dialects import DIALECTS
 from rating.adapters.prometheus.examination import examine
 from rating.adapters.prometheus.gathering import Carried, Gathering
-from rating.core.counters import Naming, Readings
+from rating.core.counters import Naming, Readings, together
 from rating.core.meters import Meter
 from rating.core.periods import Period
 from rating.errors import EdgeRefused, SamplesMissing, WindowStillOpen
@@ -79,9 +79,13 @@ class PrometheusSource:
             names = self._names[meter] = Names(Naming(meter))
             # Numbers of series mean nothing among other names.
             self._carried.pop(meter, None)
-        return Asking(self.clients, names, meter.digits)
+        return Asking(self.clients, names, meter.digits, hides=meter.consumer if meter.consumers else "")
 
     def read(self, meter: Meter, window: Period) -> Readings:
+        return together([self._read(one, window) for one in meter.of_each_metric])
+
+    def _read(self, meter: Meter, window: Period) -> Readings:
+        """The readings of a meter of one metric."""
         self._check_retention(window)
         for attempt in range(_ATTEMPTS):
             gathering = Gathering(self.asking(meter), meter, window, self._carried.get(meter))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from rating.core.counters.accounts import OTHER, Accounts, unknown
 from rating.core.counters.coverage import MARGIN
 from rating.core.counters.decide import RELEASED, decide
 from rating.core.counters.epochs import SAME_PROCESS
 from rating.core.counters.identities import SOURCE, Name, Naming
 from rating.core.counters.numbers import EXACT, column, units
 from rating.core.counters.partition import Partition, Reading, partition
-from rating.core.counters.readings import Counts, Readings, Series
+from rating.core.counters.readings import Counts, Readings, Series, together
 
 __all__ = [
     "EXACT",
     "MARGIN",
+    "OTHER",
     "RELEASED",
     "SAME_PROCESS",
     "SOURCE",
+    "Accounts",
     "Counts",
     "Name",
     "Naming",
@@ -26,5 +29,7 @@ __all__ = [
     "column",
     "decide",
     "partition",
+    "together",
     "units",
+    "unknown",
 ]

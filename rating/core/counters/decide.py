@@ -13,9 +13,10 @@ from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
 
+from rating.core.counters.accounts import Account, Accounts
 from rating.core.counters.coverage import Scrapes, scrapes
 from rating.core.counters.epochs import Processes
-from rating.core.counters.identities import Name, Naming
+from rating.core.counters.identities import METRIC_NAME, Name, Naming
 from rating.core.counters.numbers import EXACT
 from rating.core.counters.readings import Readings, Series
 from rating.core.counters.rebuild import Rebuilt, rebuild
@@ -26,8 +27,6 @@ from rating.core.windows import Closing, Completeness, Evidence, Held, Usage
 
 RELEASED = "released although"
 """Begins the note of a window that was closed by a person in spite of its doubts."""
-
-Key = tuple[str, tuple[str, ...]]
 
 
 def decide(meter: Meter, window: Period, readings: Readings, *, released: bool = False) -> Closing | Held:
@@ -62,10 +61,21 @@ def decide(meter: Meter, window: Period, readings: Readings, *, released: bool =
     if reason:
         completeness = Completeness.DEGRADED
         evidence = replace(evidence, notes=(*evidence.notes, f"{RELEASED} {reason}"))
-    return Closing(meter.name, window, completeness, _sum(readings.clean, rebuilt), evidence)
+    return Closing(meter.name, window, completeness, _sum(meter, readings.clean, rebuilt), evidence)
 
 
 def _rebuild_all(meter: Meter, naming: Naming, readings: Readings, start: int, end: int) -> list[tuple[Name, Rebuilt]]:
+    if not meter.added_metrics:
+        return _rebuild_one(meter, naming, readings, start, end)
+    rebuilt = []
+    for metric in meter.metrics:
+        # Apart, for a counter of one metric is neither a replica nor the former self of another's with equal labels.
+        own = [series for series in readings.series if series.labels.get(METRIC_NAME) == metric]
+        rebuilt += _rebuild_one(meter, naming, replace(readings, series=own), start, end)
+    return rebuilt
+
+
+def _rebuild_one(meter: Meter, naming: Naming, readings: Readings, start: int, end: int) -> list[tuple[Name, Rebuilt]]:
     members: dict[tuple[tuple[str, str], ...], list[tuple[Name, Series]]] = defaultdict(list)
     for series in readings.series:
         name = naming.name(series.labels)
@@ -97,12 +107,13 @@ def _sightings(naming: Naming, readings: Readings) -> dict[tuple[str, ...], int]
     return sighted
 
 
-def _sum(clean: Iterable[Usage], rebuilt: Iterable[tuple[Name, Rebuilt]]) -> tuple[Usage, ...]:
-    totals: dict[Key, int] = defaultdict(int)
+def _sum(meter: Meter, clean: Iterable[Usage], rebuilt: Iterable[tuple[Name, Rebuilt]]) -> tuple[Usage, ...]:
+    accounts = Accounts(meter)
+    totals: dict[Account, int] = defaultdict(int)
     for consumer, dimensions, quantity in clean:
-        totals[consumer, dimensions] += quantity
+        totals[accounts.of(consumer, dimensions)] += quantity
     for name, counted in rebuilt:
-        totals[name.consumer, name.dimensions] += counted.usage
+        totals[accounts.of(name.consumer, name.dimensions)] += counted.usage
     return tuple(Usage(*key, quantity) for key, quantity in sorted(totals.items()) if quantity)
 
 
@@ -150,12 +161,12 @@ def _reason_to_hold(
     largest = max([readings.largest, *(result.largest for _, result in rebuilt)])
     if largest >= EXACT:
         return (
-            f"a counter of {meter.metric} stands at {largest} times {decimal_text(meter.quantity(1))} {meter.unit}, "
+            f"a counter of {_named(meter)} stands at {largest} times {decimal_text(meter.quantity(1))} {meter.unit}, "
             f"and a float64 counts single ones only up to {EXACT}; restart the counter or give the meter fewer digits"
         )
     if evidence.baselines and meter.births is BirthPolicy.HOLD:
         return (
-            f"{evidence.baselines} counters of {meter.metric} appeared with no sign of where they began; "
+            f"{evidence.baselines} counters of {_named(meter)} appeared with no sign of where they began; "
             "choose births: zero or baseline for this meter"
         )
     if evidence.coverage < meter.coverage:
@@ -165,6 +176,10 @@ def _reason_to_hold(
             "release the window, or lower the meter's coverage"
         )
     return None
+
+
+def _named(meter: Meter) -> str:
+    return " or ".join(meter.metrics)
 
 
 def _completeness(evidence: Evidence) -> Completeness:

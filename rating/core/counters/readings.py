@@ -5,7 +5,7 @@ Values only. Times are whole milliseconds since the epoch, readings whole multip
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -61,3 +61,48 @@ class Readings:
     """The source's own doubts about its answer. Any of them holds the window."""
     infos: tuple[str, ...] = ()
     queries: tuple[Query, ...] = ()
+
+
+def together(parts: Sequence[Readings]) -> Readings:
+    """The readings of a meter of several metrics, from those of each metric over the same window and source.
+
+    The metrics may share targets: each target's own series are kept once.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    counts = [part.counts for part in parts if part.counts is not None]
+    by_target: dict[tuple[str, ...], int] = {}
+    for part in parts:
+        for target, counted in part.clean_by_target.items():
+            by_target[target] = by_target.get(target, 0) + counted
+    sighted: dict[tuple[str, ...], int] = {}
+    for part in parts:
+        for target, time in part.sighted.items():
+            sighted[target] = min(time, sighted.get(target, time))
+    return Readings(
+        clean=[usage for part in parts for usage in part.clean],
+        clean_identities=sum(part.clean_identities for part in parts),
+        largest=max(part.largest for part in parts),
+        clean_by_target=by_target,
+        series=[series for part in parts for series in part.series],
+        starts=_once(series for part in parts for series in part.starts),
+        up=_once(series for part in parts for series in part.up),
+        alive=sorted({time for part in parts for time in part.alive}),
+        sighted=sighted,
+        # The latest: no metric may claim to have looked further back than the source was asked for.
+        seen_from=max(part.seen_from for part in parts),
+        counts=Counts(*map(sum, zip(*counts, strict=True))) if len(counts) == len(parts) else None,
+        warnings=tuple(dict.fromkeys(warning for part in parts for warning in part.warnings)),
+        infos=tuple(dict.fromkeys(info for part in parts for info in part.infos)),
+        queries=tuple(query for part in parts for query in part.queries),
+    )
+
+
+def _once(found: Iterable[Series]) -> list[Series]:
+    """One series for each set of labels: the one that reaches furthest back."""
+    kept: dict[frozenset[tuple[str, str]], Series] = {}
+    for series in found:
+        key = frozenset(series.labels.items())
+        if key not in kept or series.times[0] < kept[key].times[0]:
+            kept[key] = series
+    return list(kept.values())
