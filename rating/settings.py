@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from rating.errors import Finding, SpecError
 
 PREFIX = "RATING_"
+_LONGEST = 24 * 3600 + 1
 
 
 def _setting(default: Any, what: str, secret: bool = False) -> Any:
@@ -62,6 +63,10 @@ class Settings:
             convert: Any = type(item.default)
             try:
                 values[item.name] = convert(text)
+                # All numbers here are spans of time; nan is not above zero either.
+                if convert is float and not 0 < values[item.name] < _LONGEST:
+                    hint = f"{item.metadata['what']}, more than 0 and at most a day"
+                    findings.append(Finding(name, f"{text} seconds cannot be waited for", hint))
             except ValueError:
                 shown = "the value" if item.metadata["secret"] else repr(text)
                 findings.append(Finding(name, f"{shown} is not a {convert.__name__}", item.metadata["what"]))

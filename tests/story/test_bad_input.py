@@ -390,5 +390,15 @@ def test_settings_that_cannot_be_read(desk: Desk, told: World, monkeypatch: pyte
         "RATING_CATALOGUE: no such setting",
     ]
     monkeypatch.delenv("RATING_CATALOGUE")
-    desk.set(PROMETHEUS_TIMEOUT="30")
+    for never in ("0", "-1", "nan", "inf"):
+        desk.set(PROMETHEUS_TIMEOUT="30", TICK_SECONDS=never)
+        code, said = desk.types("run")
+        assert (code, lines(said)) == (
+            WRONG_INPUT,
+            [
+                f"RATING_TICK_SECONDS: {never} seconds cannot be waited for; "
+                "how often `rating run` asks what is due, more than 0 and at most a day"
+            ],
+        )
+    desk.set(TICK_SECONDS="15")
     repaired(desk, told)
