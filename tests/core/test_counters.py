@@ -14,7 +14,7 @@ from fractions import Fraction
 import pytest
 
 from rating.adapters.memory_source import MemorySource
-from rating.core.counters import Counts, Readings, decide
+from rating.core.counters import Counts, Readings, Series, decide
 from rating.core.meters import BirthPolicy, Lifetime, Meter
 from rating.core.periods import Period, milliseconds
 from rating.core.windows import Closing, Completeness, Held, Usage
@@ -208,6 +208,35 @@ class TestReplicas:
         b = series(self.B, {0.9: 105, 1.9: 108, 2.9: 111})
         assert billed(closed(a, b, up(replica="a"), up(replica="b"))) == 11
 
+    def test_resets_the_clocks_cannot_tell_apart_are_laid_so_that_the_least_is_billed(self) -> None:
+        """Two resets in two minutes, b's clock 42 s ahead. By its stamp b's 121 came after the first of them: then 20,
+        121 and 8 would be due. Its clock may be ahead as well: then it is 21, 12 and 8."""
+        a = series(self.A, {-1: 100, 2: 120, 3: 10, 4: 12, 5: 3, 9: 8})
+        b = series(self.B, {-0.3: 100, 3.7: 121, 5.7: 3, 9.7: 8})
+        for pair in ((a, b), (b, a)):
+            closing = closed(*pair, up(replica="a"), up(replica="b"))
+            assert billed(closing) == 21 + 12 + 8
+            assert (closing.evidence.resets, closing.completeness) == (2, DEGRADED)
+
+    def test_beyond_a_minute_clocks_are_believed(self) -> None:
+        a = series(self.A, {-1: 100, 2: 120, 3: 10, 4: 12, 5: 3, 9: 8})
+        b = series(self.B, {-0.3: 100, 4.1: 121, 5.7: 3, 9.7: 8})
+        assert billed(closed(a, b, up(replica="a"), up(replica="b"))) == 20 + 121 + 8
+
+    def test_each_of_them_sees_a_reset_the_other_was_blind_for(self) -> None:
+        a = series(self.A, {-1: 100, 1: 110, 2: 3, 3: 6, 9: 30})
+        b = series(self.B, {-0.5: 100, 4.5: 9, 6.5: 2, 9.5: 31})
+        assert billed(closed(a, b, up(replica="a"), up(replica="b"))) == 10 + 9 + 31
+
+    def test_a_later_process_stamped_earlier_leaves_the_one_before_it_its_beginning(self) -> None:
+        """b's clock is 18 s behind: its first scrape of the process of 5.1 is stamped before a's of that of 4.0."""
+        a = series(self.A, {4.95: 6, 5.95: 2})
+        b = series(self.B, {4.9: 1, 5.9: 2})
+        starts = (began({4.95: 4.0, 5.95: 5.1}, replica="a"), began({4.9: 5.1, 5.9: 5.1}, replica="b"))
+        closing = closed(a, b, up(4, replica="a"), up(4, replica="b"), *starts)
+        assert billed(closing) == 6 + 2
+        assert closing.evidence.baselines == 0
+
     def test_the_other_one_fills_the_gap(self) -> None:
         a = series(self.A, {-1: 100, 1: 101})
         b = series(self.B, {-0.5: 100, 8: 118, 9: 119})
@@ -289,6 +318,28 @@ class TestCompleteness:
         assert (billed(closing), closing.evidence.unseen) == (40, 14)
         assert closing.completeness is Completeness.DEGRADED
 
+    def test_also_where_it_went_with_the_windows_end_and_only_the_next_one_misses_it(self) -> None:
+        samples = {minute: 10 * (minute + 1) for minute in range(-1, 10)}
+        closing = closed(series(COUNTER, samples), up(-5, 10), up(instance="other"))
+        assert (billed(closing), closing.evidence.unseen) == (100, 12)
+        assert closing.completeness is Completeness.DEGRADED
+
+    def test_one_that_seemed_idle_may_have_counted_too(self) -> None:
+        closing = closed(series(COUNTER, {-1: 7, 3: 7}), up(-5, 4), up(instance="other"))
+        assert (billed(closing), closing.evidence.unseen) == (0, 1)
+        assert closing.completeness is Completeness.DEGRADED
+
+    def test_a_process_whose_successor_does_not_know_the_counter_may_have_counted_on(self) -> None:
+        """10 a minute until minute 3; the process seen at minute 4 no longer has it."""
+        samples = {minute: 10 * (minute + 1) for minute in range(-1, 4)}
+        closing = closed(series(COUNTER, samples), up(), began(RESTART_AT_4))
+        assert (billed(closing), closing.evidence.unseen) == (40, 10)
+        assert closing.completeness is Completeness.DEGRADED
+
+    def test_a_reset_of_a_counter_without_a_pace_still_degrades(self) -> None:
+        closing = closed(series(COUNTER, {-1: 5, 2: 5, 6: 1}), up())
+        assert (closing.evidence.unseen, closing.completeness) == (0, Completeness.DEGRADED)
+
     def test_a_target_that_fails_its_scrapes_is_missed(self) -> None:
         down = series({"__name__": "up", **TARGET}, {minute: int(minute < 4) for minute in range(-5, 15)})
         closing = closed(self.STEADY, down)
@@ -321,6 +372,17 @@ class TestCompleteness:
         closing = closed(series(COUNTER, samples), up(), began(starts))
         assert billed(closing) == 180 + 5
         assert closing.evidence.unseen == 45
+
+
+def test_a_source_that_closes_its_ranges_adds_nothing_to_the_window() -> None:
+    """The sample at the very end is the next window's, also when it was handed over."""
+    times = [at(minute) for minute in (-1, 9, 10)]
+    start = Series({**TARGET}, times, [at(-600), at(-600), at(9.5)])
+    for last in (500, 3):
+        readings = Readings(series=[Series(COUNTER, times, [100, 130, last])], starts=[start], alive=times)
+        closing = decide(METER, WINDOW, readings)
+        assert isinstance(closing, Closing)
+        assert (billed(closing), closing.evidence.samples, closing.evidence.resets) == (30, 2, 0)
 
 
 def test_the_same_samples_give_the_same_digest_in_any_order_and_others_another() -> None:

@@ -23,7 +23,7 @@ class Scrapes(NamedTuple):
     seen: int
     expected: int
     gone: Mapping[tuple[str, ...], int] = MappingProxyType({})
-    """Targets taken away inside the window, with the milliseconds of it in which they were there."""
+    """Targets last seen inside the window, with the milliseconds of it in which they were there."""
 
 
 def scrapes(
@@ -67,9 +67,18 @@ def scrapes(
         missed = min(life, _missed(sorted(scraped[target]), born, gone, interval))
         expected += life
         seen += life - missed
-        if gone < end:
-            departed[target] = max(interval, gone - born)
+        if _departed(last, alive, start, interval):
+            departed[target] = max(interval, min(last, end) - born)
     return Scrapes(seen, expected, departed)
+
+
+def _departed(last: int, alive: Sequence[int], start: int, interval: int) -> bool:
+    """Whether others were scraped two intervals after this target's last appearance: they may lie beyond the window.
+
+    Where two intervals reach further than anybody looks beyond a window, the next window has to notice.
+    """
+    missed_at = last + 2 * interval
+    return bool(alive) and alive[-1] >= missed_at and (last >= start or missed_at >= start + MARGIN)
 
 
 def _any_between(instants: Sequence[int], start: int, end: int) -> bool:

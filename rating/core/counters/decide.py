@@ -118,11 +118,14 @@ def _sum(meter: Meter, clean: Iterable[Usage], rebuilt: Iterable[tuple[Name, Reb
 
 
 def _left_behind(readings: Readings, rebuilt: list[tuple[Name, Rebuilt]], found: Scrapes, interval: int) -> int:
-    """What targets that went away may have counted after their last scrapes: one interval at the pace of each."""
+    """What targets that went away may have counted after their last scrapes: one interval at the pace of each.
+
+    At least one, also of a target that seemed idle: only the window of which nothing can be missing is complete.
+    """
     counted: dict[tuple[str, ...], int] = defaultdict(int, readings.clean_by_target)
     for name, result in rebuilt:
         counted[name.target] += result.usage
-    return sum(-(-counted[target] * interval // life) for target, life in found.gone.items())
+    return sum(max(1, -(-counted[target] * interval // life)) for target, life in found.gone.items())
 
 
 def _evidence(readings: Readings, rebuilt: list[tuple[Name, Rebuilt]], found: Scrapes, unseen: int) -> Evidence:
@@ -183,7 +186,8 @@ def _named(meter: Meter) -> str:
 
 
 def _completeness(evidence: Evidence) -> Completeness:
-    doubtful = evidence.scrapes_seen < evidence.scrapes_expected or evidence.baselines or evidence.unseen
+    missed = evidence.scrapes_seen < evidence.scrapes_expected
+    doubtful = missed or evidence.baselines or evidence.resets or evidence.unseen
     return Completeness.DEGRADED if doubtful else Completeness.COMPLETE
 
 

@@ -12,17 +12,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from rating.core.counters.identities import Naming
+from rating.core.counters.lives import Sample, lives
 from rating.core.counters.readings import Series
 
 SAME_PROCESS = 2_000
 """Start times this many milliseconds apart are one process: they are computed from uptimes and jitter by a tick."""
-
-
-class Sample(NamedTuple):
-    time: int
-    units: int
-    observer: int
-    """Who saw it: one replica's own unbroken sequence."""
 
 
 class Epoch(NamedTuple):
@@ -78,6 +72,16 @@ class Processes:
             return None
         return values[max(0, bisect_right(times, time) - 1)]
 
+    def succeeded(self, target: tuple[str, ...], process: int) -> int | None:
+        """When a later process of this target was first scraped, None while there is none."""
+        seen = [
+            time
+            for times, values in self._by_target.get(target, {}).values()
+            for time, value in zip(times, values, strict=True)
+            if value > process
+        ]
+        return min(seen, default=None)
+
 
 def observers(series: Sequence[tuple[tuple[str, ...], Series]]) -> list[list[tuple[int, int, int]]]:
     """Join one identity's series, given with their replicas, into sequences each seen by one observer.
@@ -100,83 +104,17 @@ def observers(series: Sequence[tuple[tuple[str, ...], Series]]) -> list[list[tup
     return [sequence for _, sequence in result]
 
 
-def epochs(
-    sequences: Sequence[Sequence[tuple[int, int, int | None]]],
-    tolerance: int,
-) -> list[Epoch]:
+def epochs(sequences: Sequence[Sequence[tuple[int, int, int | None]]], start: int) -> list[Epoch]:
     """Split the samples (time, units, process) of each observer into epochs, oldest process first.
 
-    `tolerance`, in milliseconds, is how far apart replicas may see one and the same reset.
+    `start`, in milliseconds, is the window's: where clocks leave a doubt, what is counted from there on is the least.
     """
-    by_process: dict[int | None, list[Sample]] = {}
+    by_process: dict[int | None, dict[int, list[Sample]]] = {}
     for observer, sequence in enumerate(sequences):
         for time, units, process in sequence:
-            by_process.setdefault(process, []).append(Sample(time, units, observer))
-    result: list[Epoch] = []
-    for process in sorted(by_process, key=lambda start: -1 if start is None else start):
-        lives = _lives(by_process[process], tolerance)
-        result.extend(Epoch(process, life, samples) for life, samples in enumerate(lives) if samples)
-    return result
-
-
-class _Reset(NamedTuple):
-    """One reset as far as each observer can date it."""
-
-    seen: dict[int, int]
-    """Observer -> its first sample after."""
-    latest_before: int
-    earliest_after: int
-
-
-def _lives(samples: list[Sample], tolerance: int) -> list[list[Sample]]:
-    samples.sort()
-    resets = _align(_falls(samples), tolerance)
-    if not resets:
-        return [samples]
-    lives: list[list[Sample]] = [[] for _ in range(len(resets) + 1)]
-    for sample in samples:
-        # An observer that saw the fall knows its own side of it; for one that was blind, the others' time decides.
-        passed = sum(sample.time >= reset.seen.get(sample.observer, reset.earliest_after) for reset in resets)
-        lives[passed].append(sample)
-    return lives
-
-
-def _falls(samples: Sequence[Sample]) -> list[tuple[int, int, int]]:
-    """(time after, time before, observer) of each fall in value within one observer's own samples."""
-    last: dict[int, Sample] = {}
-    result: list[tuple[int, int, int]] = []
-    for sample in samples:
-        before = last.get(sample.observer)
-        if before is not None and sample.units < before.units:
-            result.append((sample.time, before.time, sample.observer))
-        last[sample.observer] = sample
-    return sorted(result)
-
-
-def _align(falls: Sequence[tuple[int, int, int]], tolerance: int) -> list[_Reset]:
-    """The fewest resets that explain all falls: one reset is seen at most once by each observer.
-
-    Fewest, because a reset counted twice bills the counter's new total twice. Whoever saw the most falls missed the
-    fewest resets: the others' falls are laid against that one's, each where it shares the most time. The first place
-    that would do is not good enough: beside a reset one interval earlier it would divide the samples wrongly.
-    """
-    by_observer: dict[int, list[tuple[int, int]]] = {}
-    for after, before, observer in falls:
-        by_observer.setdefault(observer, []).append((after, before))
-    resets: list[_Reset] = []
-    for observer, spans in sorted(by_observer.items(), key=lambda item: (-len(item[1]), item[0])):
-        for after, before in spans:
-            shared = [
-                (min(after, reset.earliest_after) - max(before, reset.latest_before), -index)
-                for index, reset in enumerate(resets)
-                if observer not in reset.seen
-            ]
-            most, index = max(shared, default=(-tolerance - 1, 0))
-            if most < -tolerance:
-                resets.append(_Reset({observer: after}, before, after))
-                continue
-            reset = resets[-index]
-            resets[-index] = _Reset(
-                {**reset.seen, observer: after}, max(before, reset.latest_before), min(after, reset.earliest_after)
-            )
-    return resets
+            by_process.setdefault(process, {}).setdefault(observer, []).append(Sample(time, units, observer))
+    return [
+        Epoch(process, life, samples)
+        for process in sorted(by_process, key=lambda began: -1 if began is None else began)
+        for life, samples in enumerate(lives([*by_process[process].values()], start))
+    ]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from rating.core.counters.epochs import Epoch, Processes, epochs, observers
 from rating.core.counters.identities import Name
+from rating.core.counters.lives import CLOCKS_APART, Sample
 from rating.core.counters.readings import Series
 from rating.core.meters import BirthPolicy, Lifetime, Meter
 
@@ -40,7 +41,7 @@ class Rebuilt(NamedTuple):
     unproven: int
     """Epochs whose beginning nothing proves; billed or not as the meter's policy for births says."""
     unseen: int
-    """Estimate of the increments between the last samples before each reset and that reset."""
+    """Estimate of the increments between the last samples of each life that ended and that end."""
     largest: int
 
 
@@ -60,7 +61,7 @@ def rebuild(
     Args:
         siblings: other identities of the same target, consumer and dimensions.
     """
-    lives = _epochs(meter, members, processes, end)
+    lives = _epochs(meter, members, processes, start, end)
     usage = resets = births = unproven = unseen = 0
     for epoch in lives:
         before = max((sample.units for sample in epoch.samples if sample.time < start), default=None)
@@ -80,6 +81,7 @@ def rebuild(
                     unproven += 1
                     before = 0 if meter.births is BirthPolicy.ZERO else epoch.samples[0].units
         usage += max(0, max(sample.units for sample in epoch.samples) - before)
+    unseen += _left_behind(lives, members, processes, start, end)
     return Rebuilt(
         usage,
         sum(len(epoch.samples) for epoch in lives),
@@ -91,8 +93,9 @@ def rebuild(
     )
 
 
-def _epochs(meter: Meter, members: Sequence[tuple[Name, Series]], processes: Processes, end: int) -> list[Epoch]:
-    interval = meter.scrape_interval.total_seconds() * 1000
+def _epochs(
+    meter: Meter, members: Sequence[tuple[Name, Series]], processes: Processes, start: int, end: int
+) -> list[Epoch]:
     sequences = []
     for sequence in observers([(name.replica, series) for name, series in members]):
         seen: list[tuple[int, int, int | None]] = []
@@ -104,7 +107,7 @@ def _epochs(meter: Meter, members: Sequence[tuple[Name, Series]], processes: Pro
             process = None if meter.lifetime is Lifetime.DURABLE else processes.at(name.target, name.replica, time)
             seen.append((time, units, process))
         sequences.append(seen)
-    return epochs(sequences, int(interval))
+    return epochs(sequences, start)
 
 
 def _beginning(
@@ -122,7 +125,7 @@ def _beginning(
         for other in lives
         if other is not epoch
         for sample in other.samples
-        if sample.time < first.time
+        if sample.time < first.time and not _ahead(sample, other, first, epoch)
     ]
     if earlier:
         # Known before in another process. A later process is a restart; one that was running all along and only now
@@ -141,6 +144,13 @@ def _beginning(
         # The target was scraped and did not have this counter yet.
         return Beginning.BIRTH
     return Beginning.UNPROVEN
+
+
+def _ahead(sample: Sample, other: Epoch, first: Sample, epoch: Epoch) -> bool:
+    """Whether a sample was stamped earlier although taken later: by another clock, and of a later process."""
+    if epoch.process is None or other.process is None or other.process < epoch.process:
+        return False
+    return sample.observer != first.observer and first.time - sample.time < CLOCKS_APART
 
 
 def _became(former: Sequence[tuple[Name, Series]], epoch: Epoch, processes: Processes, meter: Meter) -> bool:
@@ -164,10 +174,33 @@ def _unseen(epoch: Epoch, lives: Sequence[Epoch]) -> int:
     if not before:
         return 0
     previous = max(before, key=lambda other: other.samples[-1].time)
-    start, last = previous.samples[0], previous.samples[-1]
     died = first.time
     if epoch.process is not None and epoch.life == 0:
-        died = min(max(epoch.process, last.time), first.time)
-    raised = max(sample.units for sample in previous.samples) - start.units
-    elapsed = last.time - start.time
+        died = min(max(epoch.process, previous.samples[-1].time), first.time)
+    return _until(died, previous)
+
+
+def _left_behind(
+    lives: Sequence[Epoch],
+    members: Sequence[tuple[Name, Series]],
+    processes: Processes,
+    start: int,
+    end: int,
+) -> int:
+    """What the last life may have counted unseen if a new process, noticed in this window, no longer has the counter.
+
+    At least one: there is no knowing that it was none.
+    """
+    if not lives or lives[-1].process is None:
+        return 0
+    found = [processes.succeeded(name.target, lives[-1].process) for name, _ in members]
+    noticed = min((time for time in found if time is not None), default=end)
+    return max(1, _until(noticed, lives[-1])) if start <= noticed < end else 0
+
+
+def _until(died: int, life: Epoch) -> int:
+    """What a life may have counted from its last sample on, at its own pace. Rounded up."""
+    first, last = life.samples[0], life.samples[-1]
+    raised = max(sample.units for sample in life.samples) - first.units
+    elapsed = last.time - first.time
     return -(-raised * max(0, died - last.time) // elapsed) if elapsed > 0 else 0

@@ -49,6 +49,7 @@ METER = Meter(
 minutes = some.integers(0, 179).map(lambda number: number * MINUTE)
 seconds = some.integers(5, 3600).map(lambda number: number * SECOND)
 REPLICAS = [(Replica(),), (Replica("a"), Replica("b")), (Replica("a", 17 * SECOND), Replica("b", -4.3 * SECOND))]
+THREE = (*REPLICAS[2], Replica("c", -23 * SECOND))
 outages = some.builds(Outage, minutes, seconds, some.sampled_from([None, "a", "b"]))
 unreachable = some.builds(Unreachable, minutes, seconds, some.sampled_from([0, 1]))
 
@@ -90,13 +91,12 @@ def made_of(
     )
 
 
-# With clocks 21 s apart, lives shorter than a few scrapes overlap by their stamps and are billed short (and flagged).
-worlds = made_of(some.none() | restarts(some.booleans(), some.booleans(), shortest=300)) | made_of(
-    restarts(some.booleans(), some.booleans()), REPLICAS[:2]
-)
-restless = made_of(restarts(some.just(False), some.just(False), shortest=300))
-"""Processes restart behind one address, and every reset is a fall in value unless nobody saw enough of it. They live
-for five scrapes at least: with clocks 21 s apart and no start times, resets closer than that cannot be told apart."""
+worlds = made_of(some.none() | restarts(some.booleans(), some.booleans()))
+restless = made_of(restarts(some.just(False), some.just(False)), [*REPLICAS, THREE])
+"""Processes restart behind one address, and every reset is a fall in value unless nobody saw enough of it. The clocks
+are up to 40 s apart, and no start time tells resets that are closer than two scrapes from one another."""
+pods = made_of(restarts(some.booleans(), some.just(True), shortest=5))
+"""Every process is a target of its own; many go away before their third scrape."""
 
 
 def source(series: Iterable[Series]) -> MemorySource:
@@ -106,6 +106,16 @@ def source(series: Iterable[Series]) -> MemorySource:
             for one in series
         ]
     )
+
+
+class Closed:
+    """A source that closes its ranges: it hands over the sample at the very end as well."""
+
+    def __init__(self, source: CounterSource) -> None:
+        self.source = source
+
+    def read(self, meter: Meter, window: Period) -> Readings:
+        return self.source.read(meter, Period(window.start, window.end + MILLISECOND))
 
 
 def billed(source: CounterSource, meter: Meter, windows: Iterable[Period]) -> dict[Who, int]:
@@ -127,7 +137,9 @@ def test_any_split_of_a_period_gives_the_same_total(world: World, cuts: set[int]
     edges = {START + cut * MINUTE for cut in cuts}
     edges |= {EPOCH + stamps[number % len(stamps)] * MILLISECOND for number in at_samples if stamps}
     split = [Period(start, end) for start, end in pairwise(sorted({WHOLE.start, *edges, WHOLE.end}))]
-    assert billed(source(series), METER, split) == billed(source(series), METER, [WHOLE])
+    whole = billed(source(series), METER, [WHOLE])
+    assert billed(source(series), METER, split) == whole
+    assert billed(Closed(source(series)), METER, split) == whole
 
 
 @settings(max_examples=60, deadline=None)
@@ -165,11 +177,13 @@ def test_a_replica_with_any_gaps_never_raises_the_total(
     assert pair == alone
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(restless)
 def test_without_process_starts_less_is_proven_and_nothing_is_billed_twice(world: World) -> None:
-    ours = billed(source(one for one in world.series() if one.metric != PROCESS_START), METER, [WHOLE])
-    assert all(amount <= world.usage()[who] for who, amount in ours.items())
+    samples = source(one for one in world.series() if one.metric != PROCESS_START)
+    for period in (WHOLE, *WHOLE.windows(METER.window)):
+        ours, proven = billed(samples, METER, [period]), world.usage(period)
+        assert all(amount <= proven.get(who, 0) for who, amount in ours.items()), period
 
 
 def _echo(series: Iterable[Series], shift: int, gaps: Sequence[tuple[int, int]]) -> list[Series]:
@@ -182,6 +196,32 @@ def _echo(series: Iterable[Series], shift: int, gaps: Sequence[tuple[int, int]])
             labels = {**one.labels, "replica": "b"}
             heard.append(Series(one.metric, labels, one.times[kept] + shift, one.values[kept]))
     return heard
+
+
+@settings(max_examples=40, deadline=None)
+@given(pods)
+def test_a_window_of_which_something_was_missed_is_not_complete(world: World) -> None:
+    """A target that goes away takes along what it counted after its last scrape."""
+    samples = source(world.series())
+    complete = {
+        window.start
+        for window in WHOLE.windows(METER.window)
+        if decide(METER, window, samples.read(METER, window)).completeness is Completeness.COMPLETE
+    }
+    highest: dict[tuple[str, ...], int] = defaultdict(int)
+    last: dict[tuple[str, ...], datetime] = {}
+    for one in world.series():
+        if one.metric == METER.metric:
+            counter = tuple(one.labels[label] for label in ("consumer_id", "endpoint", "status", "instance"))
+            highest[counter] = max(highest[counter], int(one.values[-1]))
+            stamp = EPOCH + int(one.times[-1]) * MILLISECOND
+            last[counter] = max(last.get(counter, stamp), stamp)
+    for one in world.counters:
+        counter = (*one.who, one.status, one.lives[0].instance)
+        if counter in last and highest[counter] < one.base + sum(one.amounts):
+            windows = WHOLE.windows(METER.window)
+            ended = next(window for window in windows if window.start <= last[counter] < window.end)
+            assert not {ended.start, ended.end} <= complete, "noticed then, or while the source was silent after it"
 
 
 @settings(max_examples=30, deadline=None)
