@@ -195,8 +195,8 @@ class Book(Protocol):
     def adjustments(self, period: Period, meter: str | None = None) -> tuple[AdjustmentEntry, ...]:
         """Adjustments of windows that start inside `period`, ordered by meter, start and revision."""
 
-    def adjusted(self) -> frozenset[str]:
-        """Every consumer some window was adjusted for: cheap to ask often."""
+    def adjusted(self, period: Period | None = None) -> frozenset[str]:
+        """Every consumer for whom a window (that starts inside `period`) was adjusted: cheap to ask often."""
 
     def usage(
         self,

@@ -116,10 +116,15 @@ class MemoryBook:
                 for entry in self._adjustments[name, start]
             )
 
-    def adjusted(self) -> frozenset[str]:
+    def adjusted(self, period: Period | None = None) -> frozenset[str]:
         with self._turn:
-            entries = [entry for entries in self._adjustments.values() for entry in entries]
-        return frozenset(row.consumer for entry in entries for row in entry.adjustment.rows)
+            return frozenset(
+                row.consumer
+                for (_, start), entries in self._adjustments.items()
+                if period is None or period.contains(start)
+                for entry in entries
+                for row in entry.adjustment.rows
+            )
 
     def usage(
         self,

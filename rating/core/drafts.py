@@ -67,12 +67,13 @@ def draft(
     usage: Mapping[tuple[str, Period], MeteredUsage],
     catalogue: str,
     standing: Standing = NOTHING_BEFORE,
+    late: Sequence[LineItem] = (),
 ) -> Draft:
     """The invoice of `subscription` for the billing period `period`.
 
     `usage` is keyed by meter and span, one for each of `parts`; a meter without usage may be left out. A subscription
     that covers part of the period pays that part of the fee and has that part of each allowance. `standing` is what
-    earlier invoices and the customer's other consumers leave for this one.
+    earlier invoices and the customer's other consumers leave for this one; `late` settles their late usage.
 
     Raises:
         ValueError: the subscription is not billed in the period.
@@ -92,6 +93,7 @@ def draft(
             paper.fee(fee, ahead, after)
     for part in served(plan, parts(subscription, plan, period), usage, standing):
         paper.usage(part, usage.get((part.card.meter.name, part.span), MeteredUsage()), standing)
+    paper.settled(late)
     return paper.drafted(billed, period, standing, catalogue)
 
 
@@ -207,6 +209,9 @@ class _Paper:
                 usage_digest=usage.digest,
             )
         )
+
+    def settled(self, late: Sequence[LineItem]) -> None:
+        self._lines += late
 
     def drafted(self, billed: Period, period: Period, standing: Standing, catalogue: str, whole: bool = False) -> Draft:
         """The draft, with what is agreed about its charges as a whole. `whole`: cap and minimum are not for it."""

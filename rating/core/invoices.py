@@ -55,6 +55,8 @@ class LineItem:
     """How many of them were billed as degraded."""
     usage_digest: str = ""
     """SHA-256 over those windows' keys and quantities, in order of time."""
+    settles: str = ""
+    """What late usage is settled by this adjustment: an earlier invoice's number and line, `INV-000042/2`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,20 +74,26 @@ def settle(
     `share` is how much of the billing period is billed: cap and minimum are promised for a whole one. A discount holds
     when its dates contain the period's first day and it has redemptions left; `redeemed` are the codes of the discount
     lines on this subscription's earlier invoices. `credits` are what is left of the customer's.
+
+    Late usage of earlier periods is discounted and taxed like any charge, but neither counts towards this period's cap
+    nor fills up its minimum: a credit for October must not be eaten by November's minimum.
     """
     paper = _Paper(sum((line.amount.exact for line in charges), Fraction(0)), period, currency, rounding)
+    late = sum((line.amount.exact for line in charges if line.kind is LineKind.ADJUSTMENT), Fraction(0))
     first_day = period.start.date()
     for discount in agreed.discounts:
         if discount.holds(first_day, redeemed.count(discount.code)):
             off = discount.taken_off(Column.of([paper.owed])).total()
             # Rounding up must not take more than there is.
             paper.add(LineKind.DISCOUNT, discount.code, _discount_title(discount), -min(off, max(paper.owed, off * 0)))
-    if agreed.maximum is not None and paper.owed > agreed.maximum * share:
+            if discount.kind is DiscountKind.PERCENTAGE:
+                late = round_amount(late - discount.taken_off(Column.of([late])).total(), currency, rounding).exact
+    if agreed.maximum is not None and paper.owed - late > agreed.maximum * share:
         cap = agreed.maximum * share
-        paper.add(LineKind.CAP, "", f"Capped at {decimal_text(cap, 6)}", cap - paper.owed)
-    if agreed.minimum is not None and paper.owed < agreed.minimum * share:
+        paper.add(LineKind.CAP, "", f"Capped at {decimal_text(cap, 6)}", cap + late - paper.owed)
+    if agreed.minimum is not None and paper.owed - late < agreed.minimum * share:
         least = agreed.minimum * share
-        paper.add(LineKind.MINIMUM, "", f"Up to the minimum of {decimal_text(least, 6)}", least - paper.owed)
+        paper.add(LineKind.MINIMUM, "", f"Up to the minimum of {decimal_text(least, 6)}", least + late - paper.owed)
     _pay(paper, credits, period.end)
     _tax(paper, agreed)
     return tuple(paper.lines)

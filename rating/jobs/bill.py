@@ -58,7 +58,7 @@ def bill(
         if (starting is None or starting[0] <= _first_day(item) < starting[1])
         and consumer in (None, item.subscription.consumer)
     ]
-    writer = Writer(book, contracts.subscriptions)
+    writer = Writer(book, contracts.subscriptions, contracts=contracts, as_of=now)
     drafts: list[Draft] = []
     postponed: list[Postponed] = []
     issued: list[Invoice] = []

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import cache
 
 from rating.core.catalogue import Catalogue
+from rating.core.invoices import Draft
 from rating.core.periods import EPOCH, stamp
 from rating.core.plans import Plan
 from rating.core.subscriptions import Subscription, merge
@@ -87,6 +88,24 @@ def gather(book: Book, catalogue: Catalogue, *, now: datetime) -> Contracts:
     spans = _spans(kept, catalogue, now)
     subscriptions, findings = _subscriptions([version for _, version in spans], catalogue, book.subscriptions())
     return Contracts(tuple(spans), subscriptions, findings)
+
+
+def billed_under(book: Book, contracts: Contracts, paper: Draft) -> Catalogue:
+    """The catalogue an invoice was rated under, whatever is in force for its period now.
+
+    Raises:
+        NoPlanInForce: neither the book nor the present catalogue is it.
+    """
+    for _, catalogue in contracts.versions:
+        if catalogue.digest == paper.catalogue:
+            return catalogue
+    for version in book.catalogues():
+        if version.digest == paper.catalogue:
+            return _compiled(version)
+    raise NoPlanInForce(
+        f"invoice of {paper.key} was rated under catalogue {paper.catalogue[:12]}, which the book has not kept; "
+        "adopt it from that day to settle the invoice's late usage"
+    )
 
 
 def _same_resolution(kept: Sequence[KeptCatalogue], catalogue: Catalogue) -> None:

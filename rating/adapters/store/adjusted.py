@@ -89,8 +89,13 @@ def differences(
     return found
 
 
-def consumers(connection: Connection) -> frozenset[str]:
-    statement = select(series.c.consumer).where(series.c.id.in_(select(adjusted.c.series)))
+def consumers(connection: Connection, period: Period | None) -> frozenset[str]:
+    those = select(adjusted.c.series)
+    if period is not None:
+        those = those.join(adjustments, adjustments.c.id == adjusted.c.adjustment).join(
+            closings, closings.c.id == adjustments.c.closing
+        )
+    statement = select(series.c.consumer).where(series.c.id.in_(_of(those, period, None)))
     return frozenset(connection.scalars(statement))
 
 

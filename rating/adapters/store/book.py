@@ -110,9 +110,9 @@ class StoreBook:
         with self._database.reading() as connection:
             return tuple(entry for entry, _ in adjusted.entries(connection, period, meter))
 
-    def adjusted(self) -> frozenset[str]:
+    def adjusted(self, period: Period | None = None) -> frozenset[str]:
         with self._database.reading() as connection:
-            return adjusted.consumers(connection)
+            return adjusted.consumers(connection, period)
 
     def usage(
         self,

@@ -122,6 +122,8 @@ def test_adjustments_are_found_by_where_their_windows_start(book: Book) -> None:
     assert len(found) == 6
     middle = replace(AUGUST, start=NOON + HOUR, end=NOON + 2 * HOUR)
     assert [entry.adjustment.window for entry in book.adjustments(middle, "search")] == [window(1)]
+    book.adjust(adjustment(2, 2, (Usage("c77", (), 1),)), at=LATER)
+    assert (book.adjusted(middle), book.adjusted(AUGUST)) == ({"c42"}, {"c42", "c77"})
 
 
 deltas = st.integers(-9, 9).filter(bool)
