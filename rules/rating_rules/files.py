@@ -77,8 +77,7 @@ def suites(catalogue: Catalogue, policy: Policy = DEFAULT) -> dict[str, Suite]:
     """What is told about (an alert's name, or a recorded number) -> its stories."""
     scrape = min((meter.scrape_interval for meter in catalogue.meters.values()), default=timedelta(seconds=15))
     minute = timedelta(minutes=1)
-    scraped = [meter for _, meter in sorted(catalogue.meters.items()) if meter.as_scraped]
-    live = tuple(story for meter in scraped for story in live_stories(meter))
+    live = tuple(story for name in sorted(catalogue.meters) for story in live_stories(catalogue.meters[name]))
     forecasts = (ALLOWANCES, ESTIMATES, OPERATIONS)
     told = {
         "live usage": Suite(live, scrape, (ALLOWANCES,)),

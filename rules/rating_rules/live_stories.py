@@ -55,9 +55,10 @@ def through(meter: Meter) -> Series:
 
 
 def live_stories(meter: Meter) -> tuple[Story, ...]:
-    """Empty when a pattern of the meter has no known example, or its window is no multiple of its scrapes."""
+    """Empty when a pattern of the meter has no known example, or its window is no multiple of its scrapes; and when
+    only the engine can tell its usage by consumer."""
     times = LiveTimes(meter)
-    if labels_of(meter, "x") is None or times.t != meter.window or not meter.target_labels:
+    if not meter.as_scraped or labels_of(meter, "x") is None or times.t != meter.window or not meter.target_labels:
         return ()
     return (_since_t(meter, times), _without_t(meter, times))
 

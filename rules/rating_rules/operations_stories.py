@@ -175,6 +175,8 @@ def operations_stories(catalogue: Catalogue, policy: Policy) -> dict[str, tuple[
         return {}
     name = sorted(catalogue.meters)[0]
     labels = target_labels(catalogue.meters[name])
+    estimated = [meter for _, meter in sorted(catalogue.meters.items()) if meter.as_scraped][:1]
+    drifts = [drifting(meter.name, meter.window, policy) for meter in estimated]
     lag = policy.lag.total_seconds()
     lagging, held, unbilled = operations.lagging(policy), operations.held(policy), operations.unbilled(policy)
     degraded, failing = operations.degraded(policy), operations.failing(policy)
@@ -214,7 +216,7 @@ def operations_stories(catalogue: Catalogue, policy: Policy) -> dict[str, tuple[
             ],
             policy.errors_span / 12,
         ),
-        "RatingEstimateDrift": ([drifting(name, catalogue.meters[name].window, policy)], _STEP),
+        "RatingEstimateDrift": (drifts, _STEP),
         unbilled.name: (
             [_gauge(unbilled, names.UNBILLED_USAGE, 0, 1, name, "somebody unknown used one unit", value="1")],
             _MINUTE,

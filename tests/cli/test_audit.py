@@ -115,6 +115,34 @@ def test_a_table_for_people_and_one_consumer_for_a_spreadsheet(
     assert [row["consumer"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))] == ["globex"]
 
 
+def test_the_same_by_keys_that_stand_for_consumers(
+    month: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first two keys are one consumer's; the last one is nobody's."""
+    keyed = CATALOGUE.replace(
+        "consumer: consumer_id", "consumer: consumer_id\n    consumers: {acme: a, globex: a, initech: i}"
+    )
+    keyed = keyed.replace("dimensions: [endpoint]", "dimensions: [endpoint]\n    dimension_values: {endpoint: [/chat]}")
+    for old, new in (("acme, plan", "a, plan"), ("initech, plan", "i, plan"), ("globex, plan", "g, plan")):
+        keyed = keyed.replace(f"consumer: {old}", f"consumer: {new}")
+    (tmp_path / "catalogue.yaml").write_text(keyed)
+    flags = ("--catalog", str(tmp_path / "catalogue.yaml"), "--database-url", f"sqlite:///{tmp_path / 'book.db'}")
+    flags += month[4:]
+    assert run([*flags, "collect", "--from", "2026-09-01", "--to", "2026-10-01"]) == DONE
+    capsys.readouterr()
+    rows = {}
+    for catalogue in (month, flags):
+        assert run([*catalogue, "audit", "--period", "2026-09", "--format", "json"]) == DONE
+        rows[catalogue] = {row["consumer"]: row for row in json.loads(capsys.readouterr().out)}
+    plain, named = rows[month], rows[flags]
+    assert list(named) == ["<unknown:...dy>", "a", "i"]
+    for column in ("exact", "increases"):
+        assert int(named["a"][column]) == int(plain["acme"][column]) + int(plain["globex"][column])
+        assert named["<unknown:...dy>"][column] == plain["nobody"][column]
+    assert run([*flags, "usage", "--from", "2026-09-01", "--to", "2026-10-01", "--format", "json"]) == DONE
+    assert {row["endpoint"] for row in json.loads(capsys.readouterr().out)} == {"/chat", "<other>"}
+
+
 def test_windows_that_are_not_closed_are_named(month: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert run([*month, "audit", "--period", "2026-10", "--format", "json"]) == DONE

@@ -12,12 +12,14 @@ import pytest
 import yaml
 
 from rating.bootstrap import load_catalogue
+from rating.core import vocabulary as names
 from rating.core.catalogue import Catalogue
 from rating.core.meters import Lifetime, Matcher
 from rating.core.subscriptions import Subscription
 from rating.settings import Settings
 from rating_rules import Receivers, files, generate
-from rating_rules.files import groups
+from rating_rules.files import ALLOWANCES, groups
+from rating_rules.groups import Record
 from tests.outer.rules.catalogues import CALLS, catalogue, with_meter
 
 ROOT = Path(__file__).parents[3]
@@ -48,6 +50,9 @@ CATALOGUES = {
     ),
     "a dimension called plan, a hostile pattern": with_meter(
         replace(CALLS, dimensions=("plan", "route"), where=(Matcher("path", '/a"b\\\\c{1}.*'),))
+    ),
+    "two metrics, API keys that stand for consumers": with_meter(
+        replace(CALLS, added_metrics=("api_retries_total",), consumers=(("0" * 64, "acme"),))
     ),
     "nothing to sell": Catalogue(catalogue().currency, {}, {}),
 }
@@ -116,6 +121,26 @@ def test_live_usage_of_any_meter_passes_its_stories(title: str, promtool: Path, 
     story = folder / "promtool" / "live_usage.test.yml"
     assert len(yaml.safe_load(story.read_text())["tests"]) >= 2
     done = run(promtool, "test", "rules", story)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_meter_that_promql_cannot_tell_by_consumer_shows_exact_usage_alone(promtool: Path, tmp_path: Path) -> None:
+    shaped = CATALOGUES["two metrics, API keys that stand for consumers"]
+    folder = placed(files(shaped), tmp_path)
+    recorded = [
+        (record.name, record.labels["meter"])
+        for group in groups(shaped)[ALLOWANCES]
+        for record in group.rules
+        if isinstance(record, Record)
+    ]
+    assert recorded == [
+        (names.ESTIMATED_USAGE_UNITS, "api_calls"),
+        (names.LIVE_UNITS, "tokens"),
+        (names.ESTIMATED_USAGE_UNITS, "tokens"),
+    ]
+    stories = sorted(folder.glob("promtool/*.test.yml"))
+    assert len(stories) > 4
+    done = run(promtool, "test", "rules", *stories)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
