@@ -9,13 +9,11 @@ import typer
 
 from rating.bootstrap import load_catalogue, open_book
 from rating.cli.frame import DONE, FORMAT, LOOK, Format, console, days_of, now, settings_of, show, stderr, warn
-from rating.core.invoices import Draft
 from rating.core.money import decimal_text, total
-from rating.core.partners import InForce, PartnerStatement, partner_statements
+from rating.core.partners import PartnerStatement
 from rating.core.periods import stamp
-from rating.core.plans import Plan
-from rating.core.subscriptions import Subscription
-from rating.jobs.contracts import Contracts, gather
+from rating.jobs.contracts import gather
+from rating.jobs.statements import statements
 
 COLUMNS = (
     "partner",
@@ -59,40 +57,26 @@ def command(
     catalogue = load_catalogue(settings)
     with open_book(settings) as book:
         contracts = gather(book, catalogue, now=moment)
-        statements, findings = partner_statements(book.invoices(), in_force(contracts))
+        owed, findings = statements(book, contracts)
     chosen = [
-        one for one in statements if partner in (None, one.partner) and (span is None or span[0] <= one.month < span[1])
+        one for one in owed if partner in (None, one.partner) and (span is None or span[0] <= one.month < span[1])
     ]
     _print(chosen, totals, format)
     warn(findings)
     raise typer.Exit(LOOK if findings else DONE)
 
 
-def in_force(contracts: Contracts) -> InForce:
-    """The contract of an invoice: its subscription, and the plan as it stood when the billing period began."""
-    subscriptions = {subscription.key: subscription for subscription in contracts.subscriptions}
-
-    def contract(draft: Draft) -> tuple[Subscription, Plan] | None:
-        subscription = subscriptions.get(draft.subscription)
-        if subscription is None:
-            return None
-        plan, _ = contracts.plan(draft.plan, max(draft.period.start, subscription.start))
-        return subscription, plan
-
-    return contract
-
-
-def _print(statements: list[PartnerStatement], totals: bool, format: Format) -> None:
-    if not statements and format is Format.TABLE:
+def _print(owed: list[PartnerStatement], totals: bool, format: Format) -> None:
+    if not owed and format is Format.TABLE:
         stderr.print("nothing is owed to a partner")
         return
     if totals:
-        show([_total(one) for one in statements], TOTALS, format)
+        show([_total(one) for one in owed], TOTALS, format)
         return
-    rows = [row for one in statements for row in _lines(one)]
+    rows = [row for one in owed for row in _lines(one)]
     show(rows, SHORT if format is Format.TABLE else COLUMNS, format)
     if format is Format.TABLE:
-        for one in statements:
+        for one in owed:
             console.print(f"{one.partner}, {one.month:%Y-%m}: {one.total}")
 
 

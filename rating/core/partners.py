@@ -62,32 +62,41 @@ InForce = Callable[[Draft], tuple[Subscription, Plan] | None]
 def partner_statements(
     invoices: Iterable[Invoice], in_force: InForce
 ) -> tuple[tuple[PartnerStatement, ...], tuple[Finding, ...]]:
-    """One statement per partner, month and currency, sorted so; lines in the order of the invoices.
+    """One statement per partner, month and currency, sorted so; lines in the order of the invoices, oldest first.
 
+    Late usage is shared as the line that it settles was, in the month of the invoice on which it stands.
     An invoice line whose contract is not known any more is a finding: silence would cost the partner.
     """
     found: dict[tuple[str, date, Currency], list[PartnerLine]] = {}
     findings = []
+    agreed: dict[str, tuple[RevenueShare, Rounding]] = {}
+    """By invoice line, as a later adjustment names it."""
     for invoice in invoices:
-        where = f"invoice {invoice.number}"
         contract = in_force(invoice.draft)
         if contract is None:
-            what = f"its subscription {invoice.draft.subscription} is in no catalogue and not in the book"
-            findings.append(Finding(where, what, "put it back, so that shares of it are known"))
+            paper = invoice.draft
+            what = f"nobody knows subscription {paper.subscription} under catalogue {paper.catalogue[:12]} any more"
+            findings.append(
+                Finding(f"invoice {invoice.number}", what, "adopt that catalogue again, so that shares of it are known")
+            )
             continue
         subscription, plan = contract
         cards = {(part.card.key, part.span): part.card for part in parts(subscription, plan, invoice.draft.period)}
         month = invoice.draft.days[0].replace(day=1)
         for position, line in enumerate(invoice.draft.lines, 1):
-            if line.kind is not LineKind.USAGE:
-                continue
-            card = cards.get((line.card, line.period))
-            if card is None:
-                what = f'plan "{plan.key}" as it stands has no charge "{line.card}" over {line.period}'
-                findings.append(Finding(f"{where}/{position}", what, "adopt the catalogue it was billed under again"))
-            elif card.revenue_share is not None:
-                key = (card.revenue_share.partner, month, line.amount.currency)
-                found.setdefault(key, []).append(_share(invoice, position, card.revenue_share, plan.rounding))
+            name = f"{invoice.number}/{position}"
+            if line.kind is LineKind.USAGE:
+                card = cards.get((line.card, line.period))
+                if card is None:
+                    what = f'plan "{plan.key}" had no charge "{line.card}" over {line.period}'
+                    findings.append(Finding(f"invoice {name}", what, "adopt the catalogue it was billed under again"))
+                elif card.revenue_share is not None:
+                    agreed[name] = card.revenue_share, plan.rounding
+            elif line.kind is LineKind.ADJUSTMENT and line.settles in agreed:
+                agreed[name] = agreed[line.settles]
+            if name in agreed:
+                key = (agreed[name][0].partner, month, line.amount.currency)
+                found.setdefault(key, []).append(_share(invoice, position, *agreed[name]))
     return tuple(PartnerStatement(*key, tuple(found[key])) for key in sorted(found)), tuple(findings)
 
 

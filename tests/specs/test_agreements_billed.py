@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -13,13 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rating.adapters.memory_book import MemoryBook
-from rating.cli.statements import in_force
 from rating.core.catalogue import Catalogue
+from rating.core.invoices import LineKind
+from rating.core.money import Money
 from rating.core.partners import PartnerStatement, partner_statements
+from rating.core.periods import EPOCH
 from rating.jobs.bill import bill
-from rating.jobs.contracts import gather
+from rating.jobs.contracts import adopt, gather
+from rating.jobs.statements import statements
 from rating.specs.compile import compile_catalogue
-from tests.stories import close_days
+from tests.stories import USD, close_days
 
 SHARED = (Path(__file__).parent / "golden" / "shared.yaml").read_text()
 NEW_YEAR = datetime(2027, 1, 1, 1, tzinfo=UTC)
@@ -45,8 +49,8 @@ def billed(catalogue: Catalogue, used: Used) -> tuple[MemoryBook, Papers]:
     ]
 
 
-def statements(book: MemoryBook, catalogue: Catalogue) -> tuple[PartnerStatement, ...]:
-    owed, findings = partner_statements(book.invoices(), in_force(gather(book, catalogue, now=NEW_YEAR)))
+def owed_to_partners(book: MemoryBook, catalogue: Catalogue) -> tuple[PartnerStatement, ...]:
+    owed, findings = statements(book, gather(book, catalogue, now=NEW_YEAR))
     assert findings == ()
     return owed
 
@@ -94,7 +98,7 @@ def test_a_bundle_in_yen_is_one_invoice_of_all_its_plans() -> None:
 def test_a_partner_is_owed_a_share_of_each_line_and_no_invoice_says_so() -> None:
     book, papers = billed(CATALOGUE, USED)
     assert "Maps" not in str(papers)
-    owed = statements(book, CATALOGUE)
+    owed = owed_to_partners(book, CATALOGUE)
     assert [(one.partner, f"{one.month:%Y-%m}", str(one.total)) for one in owed] == [
         ("Maps Ltd", "2026-10", "85 JPY"),
         ("Maps Ltd", "2026-10", "0.28 USD"),
@@ -122,7 +126,7 @@ def test_a_share_begins_with_a_version_of_its_charge_and_is_the_consumers_own() 
     )
     catalogue = compile_catalogue([("c.yaml", text)])
     book, _ = billed(catalogue, {(month, "lookups"): {"acme": 500, "berlin": 500} for month in MONTHS})
-    owed = {(one.partner, one.month.month): str(one.total) for one in statements(book, catalogue)}
+    owed = {(one.partner, one.month.month): str(one.total) for one in owed_to_partners(book, catalogue)}
     # berlin: (500 - 50 - 10) * 0.07 * 151.5 is 4666; in December (500 - 50) * 0.07 * 151.5 is 4772.
     # In November the pool goes to whoever comes first: all usage is in the second half, 450 * 0.07 * 151.5.
     assert owed == {
@@ -133,13 +137,44 @@ def test_a_share_begins_with_a_version_of_its_charge_and_is_the_consumers_own() 
     }
 
 
+def test_late_usage_is_shared_as_the_line_it_settles() -> None:
+    book, _ = billed(CATALOGUE, USED)
+    [late] = owed_to_partners(book, CATALOGUE)[1].lines
+    invoices = list(book.invoices())
+    settled = next(one for one in invoices if one.number == late.invoice).draft.lines[late.position - 1]
+    credit = Money(-70, USD)
+    adjusted = replace(
+        settled, kind=LineKind.ADJUSTMENT, amount=credit, exact=credit.exact, settles=f"{late.invoice}/{late.position}"
+    )
+    november = next(one for one in invoices if one.draft.consumer == "acme" and one.draft.period.start.month == 11)
+    said = replace(november, draft=replace(november.draft, lines=(*november.draft.lines, adjusted)))
+    contract = {one.key: (one, CATALOGUE.plans[one.plan]) for one in CATALOGUE.subscriptions}
+    owed, _ = partner_statements(
+        [said if one is november else one for one in invoices], lambda paper: contract[paper.subscription]
+    )
+    # November's 0.14, less a fifth of the 0.70 that October was too high.
+    assert [str(one.total) for one in owed if one.month.month == 11] == ["0 JPY", "0.00 USD"]
+    assert [str(line.amount) for line in owed[3].lines] == ["0.14 USD", "-0.14 USD"]
+
+
+def test_what_is_adopted_later_does_not_change_what_was_owed() -> None:
+    book, _ = billed(CATALOGUE, USED)
+    book.keep_catalogue(CATALOGUE.digest, CATALOGUE.text, in_force_from=EPOCH, at=NEW_YEAR)
+    later = compile_catalogue([("c.yaml", SHARED.replace("percent: 20%", "percent: 50%"))])
+    adopt(book, later, since=EPOCH, now=NEW_YEAR)
+    assert owed_to_partners(book, later) == owed_to_partners(book, CATALOGUE)
+
+
 def test_an_invoice_of_a_contract_nobody_knows_is_said() -> None:
     book, _ = billed(CATALOGUE, USED)
-    _, findings = partner_statements(book.invoices()[:1], lambda draft: None)
-    assert [str(finding) for finding in findings] == [
-        "invoice INV-000001: its subscription acme/base/2026-10-01 is in no catalogue and not in the book; "
-        "put it back, so that shares of it are known"
-    ]
+    later = compile_catalogue([("c.yaml", SHARED.replace("percent: 20%", "percent: 50%"))])
+    owed, findings = statements(book, gather(book, later, now=NEW_YEAR))
+    assert owed == ()
+    assert len(findings) == len(book.invoices()) == 8
+    assert str(findings[0]) == (
+        "invoice INV-000001: nobody knows subscription acme/base/2026-10-01 under catalogue "
+        f"{CATALOGUE.digest[:12]} any more; adopt that catalogue again, so that shares of it are known"
+    )
 
 
 def test_a_pool_for_part_of_a_period_is_that_part_of_it() -> None:

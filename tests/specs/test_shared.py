@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import jsonschema
 import pytest
 import yaml
 
+from rating.core.bends import compare
 from rating.core.money import Currency
 from rating.core.plans import Fee, FeeDue, Pool
 from rating.core.pricetables import agreements, fee_rows, pool_agreements
 from rating.core.ratecards import RevenueShare
 from rating.core.subscriptions import Exchange
+from rating.errors import PricingError
 from rating.specs.changes import changes
 from rating.specs.compile import compile_catalogue, examine
 from rating.specs.editors import schema_text
@@ -242,3 +245,17 @@ def test_one_mistake_is_one_finding(mistake: str) -> None:
     assert SHARED.count(old) == 1
     findings = examine([("shared.yaml", SHARED.replace(old, new))]).findings
     assert [str(finding) for finding in findings] == [sentence]
+
+
+def test_plans_compare_by_all_their_recurring_fees_and_a_pool_is_not_compared() -> None:
+    text = SHARED.replace("key: both", "key: pool").partition("    pools:")
+    without = compile_catalogue([("c.yaml", text[0] + "subscriptions: []\n")]).plans["base"]
+    bare = replace(without, cards=(replace(without.cards[0], rollover=0),))
+    other = replace(bare, key="other", fee=Fraction(34), fees=(), cards=(replace(bare.cards[0], included=Fraction(0)),))
+    # 20 + 10 + 5 with 100 calls included, against 34 with none: the first pays off after the tenth call.
+    first, meet, after = compare(bare, other, bare.cards[0].meter, {}).stretches
+    assert (first.end, meet.start, after.start) == (9, 10, 11)
+    with pytest.raises(PricingError, match='plan "base" has a pool, so what one meter costs depends on the others'):
+        compare(BASE, other, bare.cards[0].meter, {})
+    with pytest.raises(PricingError, match='charge "lookups" has a conversion'):
+        compare(without, without, without.cards[1].meter, {})
