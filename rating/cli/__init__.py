@@ -23,6 +23,7 @@ NOUNS = (
     "windows",
     "verify",
     "audit",
+    "correct",
     "accrue",
     "bill",
     "invoices",
@@ -112,5 +113,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if not hasattr(error, "format_message"):
             raise
         # click's own usage errors, whichever copy of click typer carries
-        stderr.print(f"{error.format_message()}", soft_wrap=True, markup=False)
+        stderr.print(_what_to_do(error.format_message(), error), soft_wrap=True, markup=False)
         return WRONG_INPUT
+
+
+def _what_to_do(said: str, error: Exception) -> str:
+    """Click names what is missing or unknown and stops there; our own sentences, and whole help pages, go on."""
+    if ";" in said or "\n" in said:
+        return said
+    command = getattr(getattr(error, "ctx", None), "command_path", "rating")
+    return f"{said.removesuffix('.')}; see `{command} --help`"
