@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     try:
-        result = application()(args=arguments, standalone_mode=False)
+        result = application()(args=arguments, standalone_mode=False, prog_name="rating")
         return int(result or 0)
     except typer.Exit as exit:
         return exit.exit_code

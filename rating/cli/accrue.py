@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rating.bootstrap import load_catalogue, open_book
+from rating.cli.bill import subscribed
 from rating.cli.frame import DONE, FORMAT, LOOK, Format, must_look, now, settings_of, show, stderr, warn
 from rating.core.money import decimal_text, fixed_point, round_amount
 from rating.core.periods import stamp
@@ -40,6 +41,7 @@ def command(
     with open_book(settings) as book:
         contracts = gather(book, catalogue, now=moment)
         warn(contracts.findings)
+        subscribed(contracts, consumer)
         accrued = job.accrue(book, contracts, now=moment, consumer=consumer)
         if not dry_run and consumer is None:
             job.show(book, accrued)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -22,9 +23,11 @@ from rating.cli.frame import (
     stderr,
     warn,
 )
+from rating.core.billing import billing_periods
 from rating.core.invoices import Draft
+from rating.core.periods import stamp
 from rating.jobs.bill import Billed, bill
-from rating.jobs.contracts import gather, keep
+from rating.jobs.contracts import Contracts, gather, keep
 
 COLUMNS = ("invoice", "customer", "consumer", "plan", "period", "lines", "total", "currency")
 
@@ -54,15 +57,39 @@ def command(
             keep(book, catalogue, now=moment)
         contracts = gather(book, catalogue, now=moment)
         warn(contracts.findings)
+        subscribed(contracts, consumer)
         with progress_bar("rating invoices") as progress:
             billed = bill(
                 book, contracts, now=moment, starting=span, consumer=consumer, dry_run=dry_run, progress=progress
             )
-    _print(billed, dry_run, format)
+    nothing = not (billed.issued or billed.drafts or billed.postponed)
+    _print(billed, dry_run, format, _next(contracts, consumer, moment) if nothing else None)
     raise typer.Exit(LOOK if billed.postponed or must_look(contracts.findings) else DONE)
 
 
-def _print(billed: Billed, dry_run: bool, format: Format) -> None:
+def subscribed(contracts: Contracts, consumer: str | None) -> None:
+    """Let pass a consumer that has ever been on a plan, and no name at all.
+
+    Raises:
+        typer.BadParameter: nobody of that name has a subscription.
+    """
+    if consumer is not None and all(consumer != known.consumer for known in contracts.subscriptions):
+        raise typer.BadParameter(f"no subscription of consumer {consumer!r}; see `rating subscriptions list`")
+
+
+def _next(contracts: Contracts, consumer: str | None, moment: datetime) -> datetime | None:
+    """When the next billing period of a running subscription ends."""
+    ends = (
+        period.end
+        for subscription in contracts.subscriptions
+        if consumer in (None, subscription.consumer)
+        for period, _, _ in billing_periods(subscription, contracts.plan, moment)
+        if period.end > moment
+    )
+    return min(ends, default=None)
+
+
+def _print(billed: Billed, dry_run: bool, format: Format, next_end: datetime | None) -> None:
     if dry_run:
         rows = [_row("(dry run)", draft) for draft in billed.drafts]
     else:
@@ -70,7 +97,8 @@ def _print(billed: Billed, dry_run: bool, format: Format) -> None:
     if rows or format is not Format.TABLE:
         show(rows, COLUMNS, format)
     elif not billed.postponed:
-        stderr.print("no invoice is due")
+        soonest = f"; the next billing period ends at {stamp(next_end)} UTC" if next_end else ""
+        stderr.print(f"no invoice is due{soonest}", soft_wrap=True)
     for item in billed.postponed:
         subscription, where = item.due.subscription.key, f"{item.due.period}"
         stderr.print(f"waiting: {subscription}, {where}: {'; '.join(item.reasons)}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -24,10 +25,14 @@ from rating.cli.frame import (
 from rating.core.catalogue import Catalogue
 from rating.core.meters import Meter
 from rating.core.money import decimal_text
-from rating.core.windows import Closing
+from rating.core.periods import Period
+from rating.core.windows import Closing, Held
 from rating.engine import since
 from rating.jobs.collect import Collected, collect
 from rating.jobs.contracts import gather
+
+SPELLED_OUT = 5
+"""Held neighbours that get a line each; beyond, one sentence says as much."""
 
 COLUMNS = ("meter", "start", "end", "consumers", "quantity", "unit", "completeness", "coverage")
 
@@ -95,14 +100,41 @@ def _report(collected: Collected, rows: list[dict[str, object]], first: datetime
         show(rows, COLUMNS, format)
     for redefined in collected.redefined:
         stderr.print(f"{redefined}", soft_wrap=True, markup=False)
-    for held in collected.held:
-        stderr.print(f"held: {held.meter} {held.window}: {held.reason}", soft_wrap=True, markup=False)
+    runs = _neighbours(collected.held)
+    for run in runs:
+        for sentence in _held(run):
+            stderr.print(sentence, soft_wrap=True, markup=False)
     for stop in collected.stopped:
         stderr.print(f"{stop.due.meter.name} stopped at {stop.due.window}: {stop.reason}", soft_wrap=True, markup=False)
     if collected.waiting:
         stderr.print(f"{collected.waiting} windows wait; run `rating collect` again to go on")
+    if any(len(run) > SPELLED_OUT for run in runs):
+        stderr.print(
+            "held windows are measured again each time; `rating windows release METER START --to END` bills what was "
+            "seen; for what lies before the first sample, let the subscription start later",
+            soft_wrap=True,
+        )
     if not (rows or collected.held or collected.stopped):
         stderr.print(f"no window is due since {first:%Y-%m-%d %H:%M}")
+
+
+def _neighbours(held: Sequence[Held]) -> list[list[Held]]:
+    """Held windows that follow each other with one reason, such as the days before a service was scraped, together."""
+    runs: list[list[Held]] = []
+    for one in sorted(held, key=lambda one: (one.meter, one.window)):
+        last = runs[-1][-1] if runs else None
+        if last and (last.meter, last.window.end, last.reason) == (one.meter, one.window.start, one.reason):
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    return runs
+
+
+def _held(run: Sequence[Held]) -> list[str]:
+    first, last = run[0], run[-1]
+    if len(run) <= SPELLED_OUT:
+        return [f"held: {one.meter} {one.window}: {one.reason}" for one in run]
+    return [f"held: {first.meter} {Period(first.window.start, last.window.end)}, {len(run)} windows: {first.reason}"]
 
 
 def _row(meter: Meter, closing: Closing) -> dict[str, object]:

@@ -40,7 +40,11 @@ def command(
     dimensions = list(dict.fromkeys(label for one in meters for label in one.dimensions))
     show(rows, ("consumer", "meter", *dimensions, "start", "end", "quantity", "unit", "completeness"), format)
     if not rows:
-        stderr.print(f"no closed window with usage starts in {period}; `rating collect` closes what is due")
+        between = f"{period.start:%Y-%m-%d %H:%M} to {period.end:%Y-%m-%d %H:%M}"
+        who = f" of {consumer}" if consumer else ""
+        stderr.print(
+            f"no closed window with usage{who} starts in {between}; `rating collect` closes what is due", soft_wrap=True
+        )
 
 
 def span(begin: str | None, end: str | None, otherwise: Period) -> Period:

@@ -125,3 +125,12 @@ def test_the_doctor_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("arguments", [("collect", "--meter", "nope"), ("usage", "--from", "yesterday")])
 def test_wrong_flags_are_wrong_input(arguments: tuple[str, ...]) -> None:
     assert run(arguments) == WRONG_INPUT
+
+
+def test_a_day_before_the_first_sample_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    before = f"{FIRST_DAY - timedelta(days=1):%Y-%m-%d}"
+    code, rows, said = answered(capsys, "collect", "--from", before, "--to", f"{before}T23:00")
+    assert (code, rows) == (LOOK, [])
+    held, what_to_do = said.splitlines()
+    assert held.startswith(f"held: calls {before} 00:00 to {before} 23:00, 23 windows: 0 of 240 expected scrapes")
+    assert "`rating windows release METER START --to END`" in what_to_do

@@ -79,7 +79,20 @@ def test_bill_issues_once_and_says_when_nothing_is_due(rating: Rating) -> None:
     ]
     code, out, err = rating("bill")
     assert (code, out) == (0, "")
-    assert "no invoice is due" in err
+    assert err == "no invoice is due; the next billing period ends at 2026-12-01 00:00 UTC\n"
+
+
+def test_a_mistyped_consumer_is_not_an_empty_answer(rating: Rating) -> None:
+    for command in ("bill", "accrue"):
+        code, out, err = rating(command, "--consumer", "acne")
+        assert (code, out) == (2, "")
+        assert "no subscription of consumer 'acne'; see `rating subscriptions list`" in err
+
+
+def test_what_is_missing_on_the_command_line_points_to_its_help(rating: Rating) -> None:
+    assert rating("explain") == (2, "", "Missing argument 'INVOICE[/LINE]'; see `rating explain --help`\n")
+    code, _, err = rating("frobnicate")
+    assert (code, err) == (2, "No such command 'frobnicate'; see `rating --help`\n")
 
 
 def test_a_dry_run_leaves_no_trace(rating: Rating) -> None:
