@@ -192,6 +192,22 @@ subscriptions: [{consumer: acme, plan: pro, start: 2026-10-22, end: 2026-11-01}]
     assert papers == [("acme", [("calls", "10.00")])], "10 of 31 days: 100 of the pool and 10 given away"
 
 
+def test_two_versions_in_one_month_give_their_units_away_once() -> None:
+    text = """\
+version: 1
+currency: USD
+meters: {calls: {metric: calls_total, consumer: c, window: 1d}}
+plans:
+  pro:
+    charges:
+      - {meter: calls, usage_discount: 30, unit_price: "1"}
+      - {meter: calls, from: 2026-11-16, usage_discount: 30, unit_price: "2"}
+subscriptions: [{consumer: acme, plan: pro, start: 2026-11-01}]
+"""
+    _, papers = billed(compile_catalogue([("c.yaml", text)]), {(11, "calls"): {"acme": 20}})
+    assert papers[0] == ("acme", [("calls", "0.00"), ("calls", "10.00")]), "15 of 30 given away in each half"
+
+
 def cents(exact: Fraction) -> Fraction:
     """Half away from zero; nothing here is negative."""
     return Fraction(int(exact * 100 + Fraction(1, 2)), 100)
