@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from fractions import Fraction
 
 import pytest
 
 from rating.adapters.prometheus import PrometheusSource
+from rating.core.periods import EPOCH
 from rating.core.windows import Closing, Completeness, Held
 from rating_demo.scenarios import WINDOW, Scenario, scenarios
 from tests.promises.metering.reading import Ground, cells, collected, increase, totals
@@ -81,6 +83,26 @@ def test_degraded_windows_say_what_they_could_not_see(ground: Ground) -> None:
         for closing in closings
         if isinstance(closing, Closing) and closing.evidence.unseen
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sentence", ["pods replaced by pods of another name", "pods that live 5 to 240 s"])
+def test_a_window_in_which_a_pod_went_away_is_not_complete(sentence: str, ground: Ground) -> None:
+    """Also where every counter of it is clean: what it counted after its last scrape went with it."""
+    world, meter, period = SCENARIOS[sentence].world, SCENARIOS[sentence].meter, SCENARIOS[sentence].period
+    closings = collected(PrometheusSource([ground.url]), meter, period)
+    complete = {closing.window.start for closing in closings if closing.completeness is Completeness.COMPLETE}
+    deaths = [EPOCH + life.died * timedelta(milliseconds=1) for life in world.lives]
+    # The last scrape, in whose window the death is noticed, lies at most an interval before it.
+    noticed = [{_window(died), _window(died - world.interval)} for died in deaths if died < world.end]
+    assert len(noticed) > 10
+    assert [windows for windows in noticed if windows <= complete] == []
+    lost = sum(world.increments().values()) - sum(world.usage().values())
+    assert sum(closing.evidence.unseen for closing in closings) >= lost
+
+
+def _window(instant: datetime) -> datetime:
+    return instant - (instant - EPOCH) % WINDOW
 
 
 @pytest.mark.slow
