@@ -1,7 +1,7 @@
 """The engine at work: the steps of one tick, in order, and what the metrics see of them.
 
-collect, then accrue, then bill: an invoice may need the window that was closed a second ago. Each step reads the
-catalogue as it is on disk now; a catalogue that does not compile leaves the last good one in force and is reported.
+collect, then correct, then accrue, then bill: an invoice may need the window that was closed a second ago. Each step
+reads the catalogue as it is on disk now; one that does not compile leaves the last good one in force and is reported.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 
 from rating.bootstrap import load_catalogue, open_source, read_sources
 from rating.core.catalogue import Catalogue
-from rating.core.schedule import retry_at
-from rating.errors import UsageError
-from rating.jobs import accrue, bill, collect, contracts
+from rating.core.periods import Period
+from rating.core.schedule import retry_at, second_look_span, second_looks
+from rating.errors import EdgeRefused, EdgeUnavailable, UsageError
+from rating.jobs import accrue, bill, collect, contracts, correct
 from rating.jobs.contracts import Contracts
 from rating.ports import Book
 from rating.scheduler import Scheduler
@@ -24,7 +25,7 @@ from rating.web.metrics import EngineMetrics
 
 log = logging.getLogger("rating.engine")
 
-JOBS = ("catalogue", "collect", "accrue", "bill")
+JOBS = ("catalogue", "collect", "correct", "accrue", "bill")
 
 
 class Engine:
@@ -42,6 +43,8 @@ class Engine:
         """By job, what its last run had to say."""
         self._tried: dict[tuple[str, datetime], datetime] = {}
         """When each held window was last read."""
+        self._looked: dict[str, set[datetime]] = {}
+        """By meter, the windows read once more; after a restart the last ones are read again, which is nothing."""
         metrics.expect(self._catalogue.meters, JOBS)
 
     def scheduler(self, clock: Callable[[], datetime]) -> Scheduler:
@@ -90,6 +93,32 @@ class Engine:
                 raise UsageError("; ".join(f"{stop.due.meter.name}: {stop.reason}" for stop in collected.stopped))
         finally:
             self._show_windows(gathered, now)
+
+    def correct(self, now: datetime, stopping: Callable[[], bool]) -> None:
+        """Read the last windows once more, an hour after they settled: late samples become adjustments.
+
+        Raises:
+            UsageError: a meter's source could not be read.
+        """
+        doubts = []
+        for meter in self._catalogue.meters.values():
+            closed = self._book.closed(meter.name, second_look_span(meter, now))
+            looked = self._looked.get(meter.name, set())
+            due = second_looks(meter, closed, looked, now)
+            if not due or stopping():
+                continue
+            span = Period(due[0].start, due[-1].end)
+            try:
+                corrected = correct.correct(self._book, self._source, (meter,), span, now=now, stopping=stopping)
+            except (EdgeUnavailable, EdgeRefused) as error:
+                raise UsageError(f"{meter.name}: {error}") from error
+            if not stopping():
+                self._looked[meter.name] = (looked & closed.keys()) | {window.start for window in due}
+            for one in corrected.adjustments:
+                log.warning("window %s %s corrected in %d rows: late samples", meter.name, one.window, len(one.rows))
+            doubts += [f"window {name} {window} is not corrected: {why}" for name, window, why in corrected.unjudged]
+        if doubts:
+            self._say("correct", doubts)
 
     def accrue(self, now: datetime, stopping: Callable[[], bool]) -> None:
         """Show usage and money to date."""

@@ -17,6 +17,14 @@ SOONEST, LATEST = timedelta(minutes=10), timedelta(days=1)
 """The least and the longest pause before a held window is read again."""
 
 
+SECOND_LOOK = timedelta(hours=1)
+"""How long after it has settled a closed window is read once more: replicas that lag and remote writes that were stuck
+have mostly arrived by then."""
+LOOKED_AT = 2
+"""How many windows of a meter, the most recent ones, are ever read again by themselves: the bound on the load, also
+after a backfill of months. `rating correct` reads any others."""
+
+
 class Due(NamedTuple):
     """One window of one meter that has settled and is absent from the book."""
 
@@ -66,3 +74,22 @@ def retry_at(held_at: datetime, tried_at: datetime) -> datetime:
     month of windows that wait for a person is no load on the source.
     """
     return tried_at + min(max(tried_at - held_at, SOONEST), LATEST)
+
+
+def second_looks(
+    meter: Meter, closed: Iterable[datetime], looked: AbstractSet[datetime], now: datetime
+) -> list[Period]:
+    """Closed windows to be read once more, oldest first.
+
+    Args:
+        closed: the starts of windows in the book; those of the last `second_look_span` are enough.
+        looked: the starts of those that have been read again.
+    """
+    ripe = sorted(start for start in closed if start + meter.window + meter.settling + SECOND_LOOK <= now)
+    return [Period(start, start + meter.window) for start in ripe[-LOOKED_AT:] if start not in looked]
+
+
+def second_look_span(meter: Meter, now: datetime) -> Period:
+    """Where windows start that may be read once more at `now`."""
+    ripe = now - meter.settling - SECOND_LOOK
+    return Period(ripe - (LOOKED_AT + 1) * meter.window, ripe)

@@ -15,14 +15,18 @@ from rating.adapters.memory_book import MemoryBook
 from rating.adapters.memory_source import MemorySource
 from rating.cli import correct as command
 from rating.cli import run
+from rating.core.counters import Readings
 from rating.core.meters import Meter
 from rating.core.periods import Cadence, Period, milliseconds
 from rating.core.subscriptions import Subscription
 from rating.core.windows import Evidence, Usage
+from rating.engine import Engine
 from rating.jobs.bill import bill
 from rating.jobs.collect import collect
 from rating.jobs.correct import correct, unsettled, worse
 from rating.jobs.verify import verify
+from rating.settings import Settings
+from rating.web.metrics import EngineMetrics
 from tests.stories import PRO, contracts
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
@@ -198,3 +202,38 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
         assert said in printed.err
     assert run(arguments) == 0
     assert "24 windows measure what the book says, 0 were corrected" in capsys.readouterr().err
+
+
+def test_the_engine_looks_at_each_window_once_more_an_hour_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "catalogue.yaml").write_text(
+        "version: 1\ncurrency: USD\n"
+        "meters: {api_calls: {metric: calls_total, consumer: consumer_id, scrape_interval: 1m, lookback: 2h, "
+        "coverage: 50%}}\n"
+        'plans: {pro: {name: Pro, charges: [{meter: api_calls, unit_price: "0.01"}]}}\n'
+    )
+    reads: list[datetime] = []
+
+    class Counting(MemorySource):
+        def read(self, meter: Meter, window: Period) -> Readings:
+            reads.append(window.start)
+            return super().read(meter, window)
+
+    whole = source(hours=60)
+    monkeypatch.setattr("rating.engine.open_source", lambda settings: Counting(whole._series))
+    book = closed(tail_of(22))
+    settings = Settings.from_environment(catalog=tmp_path / "catalogue.yaml")
+    engine = Engine(settings, book, EngineMetrics())
+    found = {}
+    # 24:10: the windows of 21 and 22 settled more than an hour ago; 23 follows at 25:05, and pays back what it took.
+    for minutes in (0, 10, 54, 55, 65, 115):
+        reads.clear()
+        engine.correct(NOW + minutes * MINUTE, lambda: False)
+        found[minutes] = [start.hour for start in reads]
+    assert found == {0: [20, 21, 22], 10: [], 54: [], 55: [22, 23], 65: [], 115: []}
+    assert [(e.adjustment.window.start.hour, e.adjustment.rows[0].quantity) for e in book.adjustments(DAY)] == [
+        (22, 60),
+        (23, -60),
+    ]
+    assert {row.usage.quantity for row in book.usage(DAY, consumer="acme")} == {180}
