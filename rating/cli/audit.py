@@ -19,7 +19,7 @@ from rating.ports import Estimate
 
 QUERIES = {
     Estimate.INCREASES: "hourly increase()",
-    Estimate.RATES: "hourly rate()*3600",
+    Estimate.RATES: "hourly rate()",
     Estimate.WHOLE: "one increase()",
 }
 COLUMNS = (
@@ -81,7 +81,7 @@ def summary(audit: Audit) -> Iterable[str]:
         wrong = sum(row.estimated[by] != row.exact for row in errors)
         if errors:
             money = "; ".join(
-                f"{over.digits} too much, {(-under).digits} too little {currency}"
+                f"{over.digits} {currency} too much, {(-under).digits} too little"
                 for currency, (over, under) in audit.sums(by).items()
             )
             yield f"{query}: wrong for {wrong} of {len(errors)}" + (f"; bills {money}" if money else "")
@@ -99,7 +99,11 @@ def _error(row: Compared, by: Estimate) -> str | None:
     if by not in row.estimated:
         return None
     share = row.error(by)
-    said = _quantity(row, row.estimated[by]) if share is None else f"{fixed_point(100 * share, 2)} %"
+    said = (
+        _quantity(row, row.estimated[by])
+        if share is None
+        else f"{'+' if share > 0 else ''}{fixed_point(100 * share, 1)}%"
+    )
     return f"{said} ({row.differences[by].digits})" if by in row.differences else said
 
 

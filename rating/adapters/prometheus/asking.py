@@ -56,7 +56,7 @@ class Asking:
     """Raises as Client does; one server that fails fails the question, for a part is not the whole."""
 
     def __init__(self, clients: Sequence[Client], names: Names, digits: int, hides: str = "") -> None:
-        """`hides`: a label whose values are secrets, such as API keys; evidence keeps the queries without them."""
+        """`hides`: a label whose values are secrets, such as API keys; evidence and errors show none of them."""
         self._clients = clients
         self._names = names
         self._digits = digits
@@ -70,7 +70,7 @@ class Asking:
         result: dict[int, Reading] = {}
         for server, reply in self._vectors(text, at):
             items = reply.data.result
-            values = _column(text, [item.value[1] for item in items], self._digits)
+            values = _column(self._shown(text), [item.value[1] for item in items], self._digits)
             for item, value in zip(items, values, strict=True):
                 key, name = self._names.of(server, bytes(item.metric))
                 result[key] = Reading(name, value)
@@ -87,7 +87,7 @@ class Asking:
         result = []
         for server, reply in self._vectors(text, at):
             items = reply.data.result
-            found = _column(text, [item.value[1] for item in items], digits)
+            found = _column(self._shown(text), [item.value[1] for item in items], digits)
             result += [(labelled(labels(item.metric), server), value) for item, value in zip(items, found, strict=True)]
         return result
 
@@ -95,7 +95,7 @@ class Asking:
         """Raw samples with since <= t < before: servers disagree about the ends of a range, so it is cut here."""
         result = []
         for server, client in enumerate(self._clients):
-            reply = self._kept(client.query(MatrixReply, text, at))
+            reply = self._kept(client.query(MatrixReply, text, at, self._shown(text)))
             for item in reply.data.result:
                 inside = [
                     (time, value)
@@ -103,7 +103,7 @@ class Asking:
                     if since <= time < before
                 ]
                 if inside:
-                    units = _column(text, [value for _, value in inside], digits)
+                    units = _column(self._shown(text), [value for _, value in inside], digits)
                     found = labelled(labels(item.metric), server)
                     result.append(Series(found, [time for time, _ in inside], units))
             self._note(text, at, len(reply.data.result))
@@ -125,16 +125,21 @@ class Asking:
 
     def _vectors(self, text: str, at: int) -> Iterable[tuple[int, VectorReply]]:
         for server, client in enumerate(self._clients):
-            reply = self._kept(client.query(VectorReply, text, at))
+            reply = self._kept(client.query(VectorReply, text, at, self._shown(text)))
             self._note(text, at, len(reply.data.result))
             yield server, reply
 
     def _note(self, text: str, at: int, series: int) -> None:
         """For the evidence. A query that names hundreds of counters is cut: it is kept for every window, for years."""
-        if self._secret is not None:
-            text = self._secret.sub(lambda match: f'{match[0].partition("=~")[0]}=~"..."', text)
+        text = self._shown(text)
         shown = text if len(text) <= _LONG else f"{text[:_LONG]}... ({len(text)} characters)"
         self.queries.append(Query(shown, at, series))
+
+    def _shown(self, text: str) -> str:
+        """The query as evidence and errors may show it."""
+        if self._secret is None:
+            return text
+        return self._secret.sub(lambda match: f'{match[0].partition("=~")[0]}=~"..."', text)
 
     def _kept(self, reply: AnyReply) -> AnyReply:
         for warning in reply.warnings:

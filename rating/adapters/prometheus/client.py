@@ -67,9 +67,9 @@ class Client(PrometheusConnect):  # type: ignore[misc]
         """The server's clock at its last answer, by its Date header."""
         self._dialect = dialect
 
-    def query(self, kind: type[AnyReply], text: str, at: int) -> AnyReply:
-        """An instant query at `at` milliseconds since the epoch."""
-        return self._ask(kind, "/api/v1/query", {"query": text, "time": _seconds(at)}, text)
+    def query(self, kind: type[AnyReply], text: str, at: int, shown: str = "") -> AnyReply:
+        """An instant query at `at` milliseconds since the epoch; errors say `shown` where the text holds secrets."""
+        return self._ask(kind, "/api/v1/query", {"query": text, "time": _seconds(at)}, shown or text)
 
     def query_range(self, kind: type[AnyReply], text: str, start: int, end: int, step: int) -> AnyReply:
         """A range query from `start` to `end` inclusive; milliseconds."""

@@ -50,10 +50,12 @@ def examine(
     yield from _retention(servers, meters, longest_period)
     for meter in meters:
         for one in meter.of_each_metric:
+            about = f"{meter.name} ({one.metric})" if meter.added_metrics else meter.name
             try:
-                yield from _meter(servers.asking(one), one, milliseconds(now))
+                for found in _meter(servers.asking(one), one, milliseconds(now)):
+                    yield found._replace(about=about)
             except EdgeError as error:
-                yield Diagnosis(Verdict.FAIL, meter.name, str(error))
+                yield Diagnosis(Verdict.FAIL, about, str(error))
 
 
 def _server(client: Client, now: datetime) -> Iterator[Diagnosis]:
@@ -131,7 +133,7 @@ def _lookup(meter: Meter, values: Collection[str]) -> Iterator[Diagnosis]:
     if nobody:
         found = sorted({unknown(value) for value in nobody})
         shown = ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
-        what = f"{len(nobody)} values of {meter.consumer} stand for no consumer; their usage is kept for {shown}"
+        what = f"values of {meter.consumer} that stand for no consumer: {len(nobody)}; their usage is kept for {shown}"
         yield Diagnosis(Verdict.WARN, meter.name, what, "name them under the meter's consumers")
 
 

@@ -17,13 +17,14 @@ from rating.core.counters import OTHER, Accounts, decide, unknown
 from rating.core.meters import Meter
 from rating.core.periods import Period
 from rating.core.windows import Closing
-from rating.ports import CounterSource
+from rating.ports import CounterSource, Verdict
 from rating_demo import blocks
 from rating_demo.faults import Outage, Replica, Restarts, Traffic
 from rating_demo.parts import Prometheus
 from rating_demo.scenarios import FIRST_DAY, GAPS, HOUR, MINUTE
 from rating_demo.truth import World
 
+DAY = timedelta(days=1)
 KEYS = {"sk-acme-000000000011": "acme", "sk-acme-000000000012": "acme", "sk-globex-0000000021": "globex"}
 STRAY = "sk-nobody-00000099f3"
 ENDPOINTS = {"/search": 0.5, "/chat": 0.3, "/images": 0.2}
@@ -132,5 +133,9 @@ def test_a_real_prometheus_counts_two_metrics_by_key(tmp_path: Path, prometheus_
         source, period = PrometheusSource([server.url]), Period(one.start, one.end + HOUR)
         assert counted(source, SHAPED, period) == truth(one, two)
         asked = [query.text for window in period.windows(HOUR) for query in source.read(SHAPED, window).queries]
+        found = list(source.examine([PLAIN, SHAPED], longest_period=DAY, now=one.end))
+    strays = [(diagnosis.verdict, diagnosis.about, diagnosis.what) for diagnosis in found if "stand" in diagnosis.what]
+    said = "values of api_key that stand for no consumer: 1; their usage is kept for <unknown:...99f3>"
+    assert strays == [(Verdict.WARN, f"calls ({metric})", said) for metric in ("in_total", "out_total")]
     assert any('api_key=~"..."' in text for text in asked), "counters were asked for by name"
     assert not any(key in text for key in (*KEYS, STRAY) for text in asked)
