@@ -17,7 +17,7 @@ from rating.core.money import decimal_text
 from rating.core.periods import stamp
 from rating.core.windows import Completeness
 from rating.jobs.explain import Explained, explain
-from rating.ports import ClosingHead
+from rating.ports import AdjustmentEntry, ClosingHead
 
 
 def add(app: typer.Typer) -> None:
@@ -75,10 +75,21 @@ def _line(invoice: Invoice, item: Explained, windows: bool, queries: bool) -> No
 def _arithmetic(line: LineItem) -> None:
     if line.meter:
         overage = max(line.quantity - line.included, line.quantity * 0)
-        console.print(
-            f"  {decimal_text(line.quantity)} {line.unit} counted"
-            + (f", {decimal_text(line.included)} included, {decimal_text(overage)} beyond it" if line.included else "")
-        )
+        if line.settles:
+            console.print(
+                f"  {decimal_text(line.quantity)} {line.unit} more than was charged so far for "
+                f"{line.settles.replace('/', ' line ')}: the period rated with all usage known, less that",
+                soft_wrap=True,
+            )
+        else:
+            console.print(
+                f"  {decimal_text(line.quantity)} {line.unit} counted"
+                + (
+                    f", {decimal_text(line.included)} included, {decimal_text(overage)} beyond it"
+                    if line.included
+                    else ""
+                )
+            )
         rows: list[dict[str, Any]] = [
             {
                 "step": portion.what,
@@ -90,12 +101,15 @@ def _arithmetic(line: LineItem) -> None:
         ]
         if rows:
             show(rows, ("step", "quantity", "unit price", "amount"), Format.TABLE)
-    console.print(f"  exact amount {decimal_text(line.exact)}, rounded once to {line.amount}")
+    rounded = "the difference of two totals, each rounded once," if line.settles else "rounded once to"
+    console.print(f"  exact amount {decimal_text(line.exact)}, {rounded} {line.amount}")
 
 
 def _windows(invoice: Invoice, item: Explained, every: bool) -> None:
     line = item.line
     verdict = "they sum to the quantity above" if item.agrees else "THEY NO LONGER SUM TO THE QUANTITY ABOVE"
+    if line.settles and item.agrees:
+        verdict = "they are what the whole period is rated from"
     console.print(f"  {line.windows} windows of meter {line.meter}, {line.degraded} of them degraded; {verdict}")
     console.print(f"  digest of the windows {line.usage_digest[:16]}")
     scale = 10**line.digits
@@ -117,6 +131,21 @@ def _windows(invoice: Invoice, item: Explained, every: bool) -> None:
             for day, count, quantity in item.by_day(ZoneInfo(invoice.draft.zone))
         ]
         show(rows, ("day", "windows", "quantity"), Format.TABLE)
+    for entry in item.adjustments:
+        console.print(f"  contains {_adjustment(entry, scale)}", soft_wrap=True)
+    for entry in item.later:
+        console.print(f"  after issue, for a later invoice to settle: {_adjustment(entry, scale)}", soft_wrap=True)
+
+
+def _adjustment(entry: AdjustmentEntry, scale: int) -> str:
+    """`+3 (/search) in 2026-10-04 00:00 to ..., recorded 2026-11-02 01:00 by rating: late samples`."""
+    one = entry.adjustment
+    rows = ", ".join(
+        f"{'+' if row.quantity > 0 else ''}{decimal_text(Fraction(row.quantity, scale))}"
+        + (f" ({', '.join(row.dimensions)})" if row.dimensions else "")
+        for row in one.rows
+    )
+    return f"{rows} in {one.window}, recorded {stamp(entry.at)} by {one.author}: {one.reason}"
 
 
 def _evidence(heads: tuple[ClosingHead, ...]) -> None:

@@ -14,7 +14,9 @@ import pytest
 from rating.adapters.store import open_book
 from rating.cli import run
 from rating.core.meters import Meter
-from tests.stories import DAY, close_days
+from rating.core.periods import Period
+from rating.core.windows import Adjustment, Usage
+from tests.stories import DAY, OCTOBER, close_days
 
 CATALOGUE = """
 version: 1
@@ -184,3 +186,33 @@ def test_adopting_says_what_it_would_do_first(rating: Rating) -> None:
     assert rating("catalog", "adopt", "--from", "2026-10-01")[0] == 0
     rows = json.loads(rating("catalog", "list", "--format", "json")[1])
     assert [row["in force from"] for row in rows] == ["2026-10-01 00:00"]
+
+
+def test_late_usage_is_explained_on_the_old_invoice_and_on_the_new_one(
+    rating: Rating, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert rating("bill")[0] == 0
+    window = Period(OCTOBER.start + 3 * DAY, OCTOBER.start + 4 * DAY)
+    with open_book(f"sqlite:///{tmp_path / 'book.db'}") as book:
+        late = Adjustment("api_calls", window, 1, (Usage("acme", ("/search",), 100),), "late samples", "rating")
+        book.adjust(late, at=datetime(2026, 11, 3, tzinfo=UTC))
+        close_days(book, {"acme": 10, "=cmd()": 1}, meter=CALLS, days=range(31, 61))
+    code, out, _ = rating("explain", "INV-000002/2")
+    assert code == 0
+    assert "they sum to the quantity above" in out
+    story = "+100 (/search) in 2026-10-04 00:00 to 2026-10-05 00:00, recorded 2026-11-03 00:00 by rating: late samples"
+    assert f"after issue, for a later invoice to settle: {story}" in out
+
+    monkeypatch.setattr("rating.cli.bill.now", lambda: datetime(2026, 12, 2, tzinfo=UTC))
+    assert rating("bill", "--consumer", "acme")[0] == 0
+    code, out, _ = rating("explain", "INV-000003/3")
+    assert code == 0
+    assert "Line 3: Late usage of October 2026: " in out
+    assert ", INV-000002 line 2: 1.01 USD" in out
+    assert "100 request more than was charged so far for INV-000002 line 2" in out
+    assert "billed so far for INV-000002 line 2" in out
+    assert f"contains {story}" in out
+    assert "they are what the whole period is rated from" in out
+    assert rating("book", "check")[0] == 0
+    code, out, _ = rating("usage", "--from", "2026-10-04", "--to", "2026-10-05", "--consumer", "acme", "-f", "json")
+    assert [row["quantity"] for row in json.loads(out)] == ["110"]
