@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -17,14 +18,19 @@ from rating.bootstrap import load_catalogue
 from rating.cli.frame import FORMAT, WRONG_INPUT, Format, now, settings_of, show
 from rating.core.charges import Kind, explain, rate, rate_mixed
 from rating.core.column import Column
+from rating.core.drafts import MeteredUsage, served
 from rating.core.invoices import LineItem, LineKind
+from rating.core.meters import Meter
 from rating.core.money import decimal_text, exact, round_amount, total
+from rating.core.parts import parts
 from rating.core.periods import Period, billing_period
-from rating.core.plans import Plan
+from rating.core.plans import FeeDue, Plan
 from rating.core.prices.bands import Banded
 from rating.core.prices.matrix import Matrix
 from rating.core.ratecards import RateCard
 from rating.core.settlements import settle
+from rating.core.standing import NOTHING_BEFORE
+from rating.core.subscriptions import Subscription
 from rating.errors import Finding, RatingError, SpecError
 from rating.specs.interchange import quote as answer
 from rating.specs.nearest import or_one_of
@@ -80,10 +86,13 @@ def quoted(
 ) -> Iterator[dict[str, Any]]:
     """One row per step of every price, one per rounded line, what is agreed about the whole, and the total."""
     lines: list[LineItem] = []
-    if plan.fee:
-        lines.append(_line(plan, LineKind.FEE, plan.title, plan.fee, period))
-        yield _row(plan.title, "fee", amount=lines[-1].amount.digits)
-    for card in cards:
+    for fee in plan.all_fees:
+        if fee.due is FeeDue.ONCE:
+            yield _row(fee.title, f"{decimal_text(fee.amount)} once, when a subscription begins; not in the total")
+            continue
+        lines.append(_line(plan, LineKind.FEE, fee.title, fee.amount, period))
+        yield _row(fee.title, "fee", amount=lines[-1].amount.digits)
+    for card in _as_begun(plan, cards, usage, period):
         kinds = usage.get(card.meter.name, {})
         quantity = sum(kinds.values(), Fraction(0))
         if card.mixed:
@@ -102,6 +111,31 @@ def quoted(
     for line in after:
         yield _row(line.title, str(line.kind), amount=line.amount.digits)
     yield _row("total", amount=total([line.amount for line in (*lines, *after)], plan.currency).digits)
+
+
+def _as_begun(
+    plan: Plan, cards: tuple[RateCard, ...], usage: Mapping[str, Mapping[Kind, Fraction]], period: Period
+) -> tuple[RateCard, ...]:
+    """The cards as a subscription in its first, whole period has them: ramps at their first step, pools shared out."""
+    first = replace(plan, cards=tuple(replace(card, since=None) for card in cards))
+    priced = parts(Subscription("", plan.key, period.start), first, period)
+    metered = {
+        (part.card.meter.name, part.span): MeteredUsage(
+            _in_resolution(part.card.meter, sum(usage.get(part.card.meter.name, {}).values(), Fraction(0)))
+        )
+        for part in priced
+    }
+    return tuple(part.card for part in served(first, priced, metered, NOTHING_BEFORE))
+
+
+def _in_resolution(meter: Meter, quantity: Fraction) -> int:
+    units: Fraction = quantity * 10**meter.digits
+    if units.denominator != 1:
+        finest = decimal_text(meter.quantity(1))
+        _refuse(
+            "--usage", f"{decimal_text(quantity)} is finer than {meter.name} counts", f"write multiples of {finest}"
+        )
+    return units.numerator
 
 
 def _line(plan: Plan, kind: LineKind, title: str, exactly: Fraction, period: Period) -> LineItem:

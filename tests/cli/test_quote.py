@@ -66,7 +66,7 @@ def quoted(capsys: pytest.CaptureFixture[str], *usage: str, plan: str = "pro") -
 def test_a_quote_walks_the_tiers_and_adds_rounded_lines(catalogue: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = quoted(capsys, "calls=1300000", "seconds=12.345")
     assert [(row["line"], row["what"], row["quantity"], row["unit_price"], row["amount"]) for row in rows] == [
-        ("Pro", "fee", None, None, "49.00"),
+        ("Pro fee", "fee", None, None, "49.00"),
         ("API calls", "included", "100000", "0", "0"),
         ("API calls", "tier 1 (up to 1000000)", "1000000", "0.0005", "500"),
         ("API calls", "tier 2 (above 1000000)", "200000", "0.0003", "60"),
@@ -95,6 +95,36 @@ def test_usage_says_its_kind_where_the_price_depends_on_it(catalogue: Path, caps
         "5.50",
         "5.00",
         "10.50",
+    ]
+
+
+def test_a_quote_is_for_a_first_whole_period_with_its_fees_pools_and_ramp(
+    catalogue: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalogue.write_text(
+        CATALOGUE
+        + """
+  team:
+    fee: "10.00"
+    fees:
+      - {key: base, name: Base, amount: "5.00", due: advance}
+      - {key: setup, name: Setup, amount: "99.00", due: once}
+    pools: [{key: all, name: All calls, included: 150, charges: [first, second]}]
+    charges:
+      - {meter: calls, key: first, name: First, unit_price: 1}
+      - {meter: calls, key: second, name: Second, unit_price: 10}
+      - {meter: seconds, name: Streaming, unit_price: 1, ramp: [{amount: 20, true_up: true}, {amount: 40}]}
+"""
+    )
+    rows = quoted(capsys, "calls=100", plan="team")
+    assert [(row["line"], row["amount"]) for row in rows if not row["quantity"]] == [
+        ("team fee", "10.00"),
+        ("Base", "5.00"),
+        ("Setup", ""),
+        ("First", "0.00"),
+        ("Second", "500.00"),
+        ("Streaming", "20.00"),
+        ("total", "535.00"),
     ]
 
 
