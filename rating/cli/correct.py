@@ -58,6 +58,7 @@ def command(
                 reason=reason,
                 author=author,
                 dry_run=dry_run,
+                clock=now,
                 progress=progress,
             )
         left = unsettled(book, gather(book, catalogue, now=moment), now=now())

@@ -51,12 +51,16 @@ def correct(
     reason: str = LATE,
     author: str = "rating",
     dry_run: bool = False,
+    clock: Callable[[], datetime] | None = None,
     stopping: Callable[[], bool] = lambda: False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Corrected:
     """Re-read every closed window of `meters` that starts inside `period`, oldest first. Doing it again is nothing.
 
     Windows just before `period` are corrected with them where late samples moved usage across the boundary.
+
+    With a `clock`, each adjustment is recorded when it is made instead of at `now`: a command that reads for minutes
+    beside a running engine must not add to usage as of an earlier instant what a draft as of it has not seen.
 
     Raises:
         EdgeUnavailable, EdgeRefused: as `source.read` does; what was corrected before stays.
@@ -86,7 +90,7 @@ def correct(
                     meter.name, reading.window, reading.revision, reading.found, reason, author, reading.evidence
                 )
                 if not dry_run:
-                    book.adjust(adjustment, at=now)
+                    book.adjust(adjustment, at=now if clock is None else clock())
                 adjustments.append(adjustment)
                 differences += _rows(adjustment, reading.booked)
             else:
