@@ -78,6 +78,7 @@ class Engine:
                 self._source,
                 tuple(self._catalogue.meters.values()),
                 since=since(gathered, now),
+                begins=contracts.metered_from(gathered),
                 now=now,
                 resting=resting,
                 stopping=stopping,
@@ -148,9 +149,10 @@ class Engine:
         meters: Catalogue = self._catalogue
         self._metrics.held(meters.meters, self._book.held())
         for meter in meters.meters.values():
-            self._metrics.lag(
-                meter.name, collect.lag(self._book, meter, since=since(gathered, now), now=now).total_seconds()
+            waiting = collect.lag(
+                self._book, meter, since=since(gathered, now), now=now, begins=contracts.metered_from(gathered)
             )
+            self._metrics.lag(meter.name, waiting.total_seconds())
 
     def _say(self, job: str, sentences: Iterable[str]) -> None:
         """Log what the job's last run did not say already: a lasting condition is told once, not every tick."""

@@ -29,7 +29,7 @@ from rating.core.periods import Period
 from rating.core.windows import Closing, Held
 from rating.engine import since
 from rating.jobs.collect import Collected, collect
-from rating.jobs.contracts import gather
+from rating.jobs.contracts import gather, metered_from
 
 SPELLED_OUT = 5
 """Held neighbours that get a line each; beyond, one sentence says as much."""
@@ -70,6 +70,7 @@ def command(
                 open_source(settings),
                 meters,
                 since=first,
+                begins=metered_from(contracts) if begin is None else {},
                 until=instant(end),
                 now=moment,
                 dry_run=dry_run,

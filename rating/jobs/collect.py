@@ -6,7 +6,7 @@ A window is closed, held, or its meter stops there with a reason; none is ever s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +20,9 @@ from rating.core.schedule import Due, due_windows
 from rating.core.windows import Closing, Completeness, Held
 from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable, SamplesMissing, WindowStillOpen
 from rating.ports import Book, CounterSource
+
+NOWHERE_LATER: Mapping[str, datetime] = {}
+"""Every meter begins where the run does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +72,33 @@ class Collected:
 
 
 def due(
-    book: Book, meters: Sequence[Meter], *, since: datetime, now: datetime, until: datetime | None = None
+    book: Book,
+    meters: Sequence[Meter],
+    *,
+    since: datetime,
+    now: datetime,
+    until: datetime | None = None,
+    begins: Mapping[str, datetime] = NOWHERE_LATER,
 ) -> list[Due]:
-    """Windows of `meters` between `since` and `until` that have settled and are absent from the book, oldest first."""
+    """Windows of `meters` between `since` and `until` that have settled and are absent from the book, oldest first.
+
+    A meter named in `begins` has none before that instant either: nobody was billed by it yet.
+    """
     end = max(since, now if until is None else min(until, now))
     span = Period(since, end)
     in_book = {meter.name: set(book.closed(meter.name, span)) for meter in meters}
-    return [entry for entry in due_windows(meters, in_book, since, now) if entry.window.end <= end]
+    return [
+        entry
+        for entry in due_windows(meters, in_book, since, now)
+        if entry.window.end <= end and entry.window.start >= begins.get(entry.meter.name, since)
+    ]
 
 
-def lag(book: Book, meter: Meter, *, since: datetime, now: datetime) -> timedelta:
+def lag(
+    book: Book, meter: Meter, *, since: datetime, now: datetime, begins: Mapping[str, datetime] = NOWHERE_LATER
+) -> timedelta:
     """How long the oldest due window of a meter has been waiting past its settling delay; zero when none is due."""
-    waiting = due(book, (meter,), since=since, now=now)
+    waiting = due(book, (meter,), since=since, now=now, begins=begins)
     return now - (waiting[0].window.end + meter.settling) if waiting else timedelta(0)
 
 
@@ -92,6 +110,7 @@ def collect(
     since: datetime,
     now: datetime,
     until: datetime | None = None,
+    begins: Mapping[str, datetime] = NOWHERE_LATER,
     dry_run: bool = False,
     released: bool = False,
     resting: AbstractSet[tuple[str, datetime]] = frozenset(),
@@ -104,6 +123,7 @@ def collect(
     A meter whose source is unavailable or refuses stops at that window; the others go on and everything closed stays.
 
     Args:
+        begins: per meter, an instant before which it has no windows; see `due`.
         dry_run: decide, but enter nothing.
         released: a person has looked: close as degraded what would be held for its doubts.
         resting: meter and start of held windows that are not to be read again yet.
@@ -114,7 +134,7 @@ def collect(
     Raises:
         Contradiction: the book holds the window with other usage.
     """
-    waiting = due(book, meters, since=since, now=now, until=until)
+    waiting = due(book, meters, since=since, now=now, until=until, begins=begins)
     waiting = [entry for entry in waiting if (entry.meter.name, entry.window.start) not in resting]
     redefined = _redefined(book, waiting)
     heads: list[Closed] = []

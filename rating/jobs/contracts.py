@@ -81,6 +81,22 @@ def in_force(kept: Sequence[KeptCatalogue], instant: datetime) -> KeptCatalogue:
     return before[-1] if before else ordered[0]
 
 
+def metered_from(contracts: Contracts) -> dict[str, datetime]:
+    """Per meter: the first instant at which somebody is billed by it. A meter nobody is billed by is not named.
+
+    A meter that a plan gained later need not be measured for the time before.
+    """
+    begins: dict[str, datetime] = {}
+    for since, catalogue in contracts.versions:
+        used = {key: {card.meter.name for card in plan.cards} for key, plan in catalogue.plans.items()}
+        for subscription in contracts.subscriptions:
+            own = {card.meter.name for card in subscription.overrides}
+            for meter in used.get(subscription.plan, set()) | own:
+                first = max(subscription.start, since)
+                begins[meter] = min(begins.get(meter, first), first)
+    return begins
+
+
 def gather(book: Book, catalogue: Catalogue, *, now: datetime) -> Contracts:
     """The contracts as the book and the present catalogue know them. Writes nothing. Raises as `keep` does."""
     kept = book.catalogues()

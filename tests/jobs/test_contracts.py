@@ -113,3 +113,18 @@ def test_a_meter_keeps_the_resolution_that_the_book_counts_it_in() -> None:
         with pytest.raises(SpecError, match=refused):
             attempt()
     assert len(book.catalogues()) == 1
+
+
+def test_a_meter_is_measured_from_when_somebody_is_billed_by_it() -> None:
+    book = MemoryBook()
+    contracts.keep(book, catalogue(), now=at(10, 1))
+    text = TEXT % "49.00"
+    grown = text.replace(
+        "plans:",
+        "  tokens: {metric: tokens_total, consumer: consumer_id}\n  spare: {metric: spare_total, consumer: c}\nplans:",
+    )
+    grown = grown.replace('"0.01"}]', '"0.01"}, {meter: tokens, unit_price: "0.02"}]')
+    later = compile_catalogue([("plans.yaml", grown)])
+    contracts.keep(book, later, now=at(10, 15))
+    known = contracts.gather(book, later, now=at(10, 16))
+    assert contracts.metered_from(known) == {"api_calls": at(10, 1), "tokens": at(10, 15)}
