@@ -40,8 +40,13 @@ class Processes:
             times, values = replicas.setdefault(naming.replica(series.labels), ([], []))
             merged = sorted({*zip(times, values, strict=True), *zip(series.times, series.units, strict=True)})
             times[:], values[:] = [time for time, _ in merged], [value for _, value in merged]
-        for replicas in self._by_target.values():
+        self._first_seen: dict[tuple[str, ...], dict[int, int]] = {}
+        for target, replicas in self._by_target.items():
             self._unify(replicas.values())
+            first = self._first_seen.setdefault(target, {})
+            for times, values in replicas.values():
+                for time, value in zip(times, values, strict=True):
+                    first[value] = min(time, first.get(value, time))
 
     @staticmethod
     def _unify(columns: Iterable[tuple[list[int], list[int]]]) -> None:
@@ -74,13 +79,7 @@ class Processes:
 
     def succeeded(self, target: tuple[str, ...], process: int) -> int | None:
         """When a later process of this target was first scraped, None while there is none."""
-        seen = [
-            time
-            for times, values in self._by_target.get(target, {}).values()
-            for time, value in zip(times, values, strict=True)
-            if value > process
-        ]
-        return min(seen, default=None)
+        return min((time for start, time in self._first_seen.get(target, {}).items() if start > process), default=None)
 
 
 def observers(series: Sequence[tuple[tuple[str, ...], Series]]) -> list[list[tuple[int, int, int]]]:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 CLOCKS_APART = 60_000
 """Milliseconds by which the clocks of two replicas may differ."""
 
-_PATIENCE = 100_000
+_PATIENCE = 20_000
 """Steps after which three or more replicas with many resets close together are no longer weighed at once."""
 
 
@@ -91,6 +91,8 @@ def _least(tracks: Sequence[_Track], patience: float) -> tuple[Cost, Lives] | No
             patience -= 1
             if patience < 0:
                 return None
+            if _apart(tracks, there) >= CLOCKS_APART:
+                continue
             cost = _plus(so_far, _cost(tracks, here, there))
             known = best.get(there)
             if known is None:
@@ -108,7 +110,10 @@ def _between(tracks: Sequence[_Track], here: Border, there: Border) -> list[Samp
 
 
 def _onward(tracks: Sequence[_Track], here: Border) -> Iterator[Border]:
-    """Where the life that begins `here` may end: at the next fall of one track, and no later than that of any other."""
+    """Where the life that begins `here` may end: at the next fall of one track, and no later than that of any other.
+
+    Each place suits the clock of the track that falls, but not yet those of all others.
+    """
     falls = [track.next_fall(index) for track, index in zip(tracks, here, strict=True)]
     for falling, fall in zip(tracks, falls, strict=True):
         if fall == falling.size:
@@ -117,7 +122,7 @@ def _onward(tracks: Sequence[_Track], here: Border) -> Iterator[Border]:
             range(fall, fall + 1) if track is falling else track.beside(falling, fall, low, high)
             for track, low, high in zip(tracks, here, falls, strict=True)
         ]
-        yield from (there for there in product(*places) if _apart(tracks, there) < CLOCKS_APART)
+        yield from product(*places)
     if all(fall == track.size for track, fall in zip(tracks, falls, strict=True)):
         yield tuple(falls)
 
