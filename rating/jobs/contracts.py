@@ -87,13 +87,16 @@ def metered_from(contracts: Contracts) -> dict[str, datetime]:
     A meter that a plan gained later need not be measured for the time before.
     """
     begins: dict[str, datetime] = {}
+    known: set[str] = set()
     for since, catalogue in contracts.versions:
         used = {key: {card.meter.name for card in plan.cards} for key, plan in catalogue.plans.items()}
         for subscription in contracts.subscriptions:
             own = {card.meter.name for card in subscription.overrides}
             for meter in used.get(subscription.plan, set()) | own:
-                first = max(subscription.start, since)
+                # A plan written down late holds for the time before as well; see `Contracts.plan`.
+                first = max(subscription.start, since) if subscription.plan in known else subscription.start
                 begins[meter] = min(begins.get(meter, first), first)
+        known |= catalogue.plans.keys()
     return begins
 
 

@@ -128,3 +128,19 @@ def test_a_meter_is_measured_from_when_somebody_is_billed_by_it() -> None:
     contracts.keep(book, later, now=at(10, 15))
     known = contracts.gather(book, later, now=at(10, 16))
     assert contracts.metered_from(known) == {"api_calls": at(10, 1), "tokens": at(10, 15)}
+
+
+def test_a_plan_written_down_late_is_measured_from_where_its_subscription_began() -> None:
+    book = MemoryBook()
+    contracts.keep(book, catalogue(), now=at(10, 1))
+    more = TEXT.replace(
+        "subscriptions:", "  late: {period: month, charges: [{meter: spare, unit_price: 1}]}\nsubscriptions:"
+    )
+    more = more.replace("plans:", "  spare: {metric: spare_total, consumer: consumer_id}\nplans:")
+    later = compile_catalogue(
+        [("plans.yaml", more % "49.00" + "  - {consumer: bolt, plan: late, start: 2026-10-02}\n")]
+    )
+    contracts.keep(book, later, now=at(10, 5))
+    known = contracts.gather(book, later, now=at(10, 6))
+    assert contracts.metered_from(known) == {"api_calls": at(10, 1), "spare": at(10, 2)}
+    assert known.plan("late", at(10, 1))[0].key == "late"
