@@ -61,6 +61,7 @@ def application() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
+        context_settings={"max_content_width": 120},
     )
     app.callback()(_settings)
     for noun in NOUNS:

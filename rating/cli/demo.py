@@ -31,11 +31,16 @@ def command(
     """
     try:
         # Imported late: no other command needs its parts, and an installed wheel has no catalogue to demonstrate.
-        from rating_demo import main
+        from rating_demo import catalogue, main
         from rating_demo.screen import Screen
     except ModuleNotFoundError as error:
         raise RatingError(
             f"the demonstration needs {error.name}; in a checkout, `make demo` brings everything"
         ) from error
+    if not catalogue.SOURCE.is_dir():
+        raise RatingError(
+            f"the demonstration bills compose/catalogue of a checkout, and {catalogue.SOURCE} is not there; run "
+            "`make demo` in a checkout"
+        )
     told = main.run(once=once, install=install, folder=folder, screen=Screen(pictures=pictures))
     raise typer.Exit(DONE if told else FAILED)
