@@ -108,6 +108,8 @@ BILLED_SHORT = small_world(
     0, 40, timedelta(0), replicas=REPLICAS[2], restarts=Restarts(90 * SECOND, 95 * SECOND, 2.5 * SECOND)
 )
 """A later process is stamped earlier than the one before it, which then seemed to have been there all along."""
+BEHIND = small_world(0, 700, timedelta(0), replicas=REPLICAS[2], restarts=None)
+"""At some windows' ends the sample stamped last is lower than one before it, by the clock that is behind."""
 BILLED_TWICE = small_world(
     349,
     700,
@@ -166,6 +168,7 @@ def test_any_split_of_a_period_gives_the_same_total(world: World, cuts: set[int]
 @settings(max_examples=60, deadline=None)
 @given(worlds)
 @example(BILLED_SHORT)
+@example(BEHIND)
 def test_billed_is_what_the_samples_prove_and_never_more_than_is_true(world: World) -> None:
     ours = billed(source(world.series()), METER, WHOLE.windows(METER.window))
     assert ours == world.usage()
