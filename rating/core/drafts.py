@@ -21,7 +21,7 @@ from rating.core.periods import Period, next_period, seconds
 from rating.core.plans import Fee, FeeDue, Plan, Pool
 from rating.core.prices.price import Portion
 from rating.core.ratecards import RateCard
-from rating.core.settlements import settle
+from rating.core.settlements import Tax, settle
 from rating.core.standing import NOTHING_BEFORE, Standing
 from rating.core.subscriptions import Subscription
 from rating.core.windows import Completeness, Usage
@@ -226,6 +226,7 @@ class _Paper:
             rounding=plan.rounding,
             credits=standing.credits,
             redeemed=standing.redeemed,
+            own_taxes=_own_taxes(subscription, plan),
         )
         return Draft(
             subscription=subscription.key,
@@ -251,3 +252,10 @@ def by_kind(card: RateCard, mix: Mapping[tuple[datetime, tuple[str, ...]], int])
         kind = card.kind(dimensions, start)
         kinds[kind] = kinds.get(kind, 0) + quantity
     return {kind: card.meter.quantity(quantity) for kind, quantity in kinds.items()}
+
+
+def _own_taxes(subscription: Subscription, plan: Plan) -> dict[tuple[bool, str], tuple[Tax, ...]]:
+    """Rates of fees and cards that are not the plan's; of several versions of a card, the last one's."""
+    fees = {(True, fee.key): fee.taxes for fee in plan.all_fees}
+    cards = {(False, card.key): card.taxes for card in map(subscription.own, plan.cards)}
+    return {key: taxes for key, taxes in {**fees, **cards}.items() if taxes is not None}

@@ -9,7 +9,7 @@ from fractions import Fraction
 from rating.core.money import Currency, Rounding
 from rating.core.periods import Cadence
 from rating.core.ratecards import RateCard
-from rating.core.settlements import Settlement
+from rating.core.settlements import Settlement, Tax
 
 
 class Prorate(StrEnum):
@@ -47,6 +47,8 @@ class Fee:
     title: str
     amount: Fraction
     due: FeeDue = FeeDue.ARREARS
+    taxes: tuple[Tax, ...] | None = None
+    """This fee's own rates in place of the plan's."""
 
 
 @dataclass(frozen=True, slots=True)

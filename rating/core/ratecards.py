@@ -13,6 +13,7 @@ from rating.core.prices.bands import Banded
 from rating.core.prices.converted import Conversion
 from rating.core.prices.matrix import Matrix
 from rating.core.prices.price import Price
+from rating.core.settlements import Tax
 from rating.core.terms import Terms
 
 
@@ -46,6 +47,8 @@ class RateCard:
     """A ramp changes from period to period; `parts` picks the step."""
     adjustments: Adjustments = field(default_factory=Adjustments)
     """Discounts, cap and minimum of this card alone."""
+    taxes: tuple[Tax, ...] | None = None
+    """This charge's own rates in place of the plan's."""
     rollover: int = 0
     """For how many further billing periods unused allowance is kept."""
     revenue_share: RevenueShare | None = None

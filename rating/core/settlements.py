@@ -8,7 +8,7 @@ the order; the arithmetic is `adjustments`, `balances` and `taxes`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
@@ -17,7 +17,7 @@ from rating.core.adjustments import Discount, DiscountKind
 from rating.core.balances import Credit, burn_down
 from rating.core.column import Column
 from rating.core.invoices import LineItem, LineKind
-from rating.core.money import Currency, Rounding, decimal_text, round_amount
+from rating.core.money import Currency, Rounding, allocate, decimal_text, round_amount
 from rating.core.periods import Period
 from rating.core.taxes import taxed
 
@@ -58,6 +58,12 @@ class Settlement:
         )
 
 
+OwnTaxes = Mapping[tuple[bool, str], tuple[Tax, ...]]
+"""By whether a line is a fee, and its key: the rates it has in place of the agreement's."""
+
+NO_OWN_TAXES: OwnTaxes = {}
+
+
 def settle(
     charges: Sequence[LineItem],
     agreed: Settlement,
@@ -68,12 +74,14 @@ def settle(
     rounding: Rounding,
     credits: Sequence[Credit] = (),
     redeemed: Sequence[str] = (),
+    own_taxes: OwnTaxes = NO_OWN_TAXES,
 ) -> tuple[LineItem, ...]:
     """The lines after the charges.
 
     `share` is how much of the billing period is billed: cap and minimum are promised for a whole one. A discount holds
     when its dates contain the period's first day and it has redemptions left; `redeemed` are the codes of the discount
-    lines on this subscription's earlier invoices. `credits` are what is left of the customer's.
+    lines on this subscription's earlier invoices. `credits` are what is left of the customer's. `own_taxes` are the
+    rates of charges that have other ones than the agreement's.
 
     Late usage of earlier periods is discounted and taxed like any charge, but neither counts towards this period's cap
     nor fills up its minimum: a credit for October must not be eaten by November's minimum.
@@ -95,7 +103,7 @@ def settle(
         least = agreed.minimum * share
         paper.add(LineKind.MINIMUM, "", f"Up to the minimum of {decimal_text(least, 6)}", least + late - paper.owed)
     _pay(paper, credits, period.end)
-    _tax(paper, agreed)
+    _tax(paper, agreed, charges, own_taxes)
     return tuple(paper.lines)
 
 
@@ -106,6 +114,14 @@ class _Paper:
         self.owed = owed
         self.lines: list[LineItem] = []
         self._period, self._currency, self._rounding = period, currency, rounding
+
+    @property
+    def minor(self) -> int:
+        """What is owed in whole minor units; the paper holds nothing finer."""
+        return round_amount(self.owed, self._currency, self._rounding).minor
+
+    def major(self, minor: int) -> Fraction:
+        return Fraction(minor, 10**self._currency.exponent)
 
     def add(self, kind: LineKind, key: str, title: str, exact: Fraction) -> None:
         amount = round_amount(exact, self._currency, self._rounding)
@@ -129,15 +145,34 @@ def _pay(paper: _Paper, credits: Sequence[Credit], at: datetime) -> None:
             paper.add(LineKind.CREDIT, credit.key, f"Paid from credit {credit.key}".rstrip(), -drawn)
 
 
-def _tax(paper: _Paper, agreed: Settlement) -> None:
-    percents = [tax.percent for tax in agreed.taxes]
-    by_rate = taxed(paper.owed, percents, 0, agreed.tax_inclusive).by_rate
-    for tax, exact in zip(agreed.taxes, by_rate, strict=True):
+def _tax(paper: _Paper, agreed: Settlement, charges: Sequence[LineItem], own_taxes: OwnTaxes) -> None:
+    for tax, exact in _taxes(paper, agreed, charges, own_taxes).items():
         shown = f"{tax.title} {decimal_text(tax.percent)} %"
         if agreed.tax_inclusive:
             paper.add(LineKind.TAX, tax.title, f"{shown}, contained: {decimal_text(exact, 4)}", Fraction(0))
         else:
             paper.add(LineKind.TAX, tax.title, shown, exact)
+
+
+def _taxes(paper: _Paper, agreed: Settlement, charges: Sequence[LineItem], own_taxes: OwnTaxes) -> dict[Tax, Fraction]:
+    """Each rate's exact tax, in the order in which the charges first name them.
+
+    What is owed after discounts, cap, minimum and credits lies on the charges in proportion to their amounts, by
+    largest remainder, so that the bases of all rates add up to it.
+    """
+    rates = [own_taxes.get((line.kind is LineKind.FEE, line.card), agreed.taxes) for line in charges]
+    weights = [max(line.amount.minor, 0) for line in charges]
+    if all(rate == agreed.taxes for rate in rates) or not any(weights):
+        bases = [(agreed.taxes, paper.owed)]
+    else:
+        shares = allocate(paper.minor, weights)
+        bases = [(rate, paper.major(share)) for rate, share in zip(rates, shares, strict=True)]
+    found: dict[Tax, Fraction] = {}
+    for rate, base in bases:
+        by_rate = taxed(base, [tax.percent for tax in rate], 0, agreed.tax_inclusive).by_rate
+        for tax, exact in zip(rate, by_rate, strict=True):
+            found[tax] = found.get(tax, Fraction(0)) + exact
+    return found
 
 
 def remaining(credits: Sequence[Credit], lines: Iterable[LineItem]) -> tuple[Credit, ...]:

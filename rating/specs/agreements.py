@@ -149,6 +149,9 @@ class FeeSpec(Spec):
         description="arrears: on the invoice of its period. advance: on the invoice of the period before, the first "
         "when the subscription begins. once: when the subscription begins, in full.",
     )
+    taxes: list[TaxSpec] | None = Field(
+        default=None, description="This fee's own rates in place of the plan's; [] for none."
+    )
 
 
 class SharedBy(StrEnum):
@@ -243,8 +246,11 @@ def settlement_of(
     taxes: Sequence[TaxSpec],
     tax_inclusive: bool,
 ) -> Settlement:
-    declared = tuple(Tax(tax.name, tax.percent * 100) for tax in taxes)
-    return Settlement(discounts_of(discounts), maximum, minimum, declared, tax_inclusive)
+    return Settlement(discounts_of(discounts), maximum, minimum, taxes_of(taxes) or (), tax_inclusive)
+
+
+def taxes_of(specs: Sequence[TaxSpec] | None) -> tuple[Tax, ...] | None:
+    return None if specs is None else tuple(Tax(tax.name, tax.percent * 100) for tax in specs)
 
 
 def credits_of(specs: Sequence[CreditSpec], instant: Instant) -> tuple[Credit, ...]:
@@ -261,7 +267,7 @@ def credits_of(specs: Sequence[CreditSpec], instant: Instant) -> tuple[Credit, .
 
 
 def fee_of(spec: FeeSpec) -> Fee:
-    return Fee(spec.key, spec.name or spec.key, spec.amount, spec.due)
+    return Fee(spec.key, spec.name or spec.key, spec.amount, spec.due, taxes_of(spec.taxes))
 
 
 def pool_of(spec: PoolSpec) -> Pool:

@@ -13,7 +13,7 @@ from rating.core.periods import align, stamp
 from rating.core.prices.bands import Bands
 from rating.core.ratecards import RateCard
 from rating.core.tiers import Beyond
-from rating.specs.agreements import adjustments_of, conversion_of, promise_of, share_of
+from rating.specs.agreements import adjustments_of, conversion_of, promise_of, share_of, taxes_of
 from rating.specs.fields import duration_text
 from rating.specs.findings import Findings, Place
 from rating.specs.nearest import or_one_of
@@ -74,6 +74,7 @@ def card_of(charge: ChargeSpec, place: Place, findings: Findings, meters: Meters
         usage_discount=charge.usage_discount,
         commitment=promise_of(charge.commitment, charge.ramp),
         adjustments=adjustments_of(charge.discounts, charge.maximum, charge.minimum),
+        taxes=taxes_of(charge.taxes),
         rollover=charge.rollover,
         revenue_share=share_of(charge.share),
         since=since,

@@ -164,6 +164,9 @@ class TermsSpec(Spec):
         description="From this day on: the next version of the charge with the same key. A period that spans both is "
         "split there.",
     )
+    taxes: list[TaxSpec] | None = Field(
+        default=None, description="This charge's own rates in place of the plan's; [] for none."
+    )
     conversion: ConversionSpec | None = Field(
         default=None, description="The price and what is included are in another unit than the meter counts."
     )

@@ -108,6 +108,39 @@ def test_credits_pay_by_priority_before_tax_and_never_more_than_is_owed() -> Non
     ]
 
 
+def test_charges_with_rates_of_their_own_are_taxed_on_their_share_of_what_is_owed() -> None:
+    """Books at 7 %, the rest at 19 %, after a discount on the whole of ten per cent."""
+    full, reduced = (Tax("VAT", Fraction(19)),), (Tax("VAT", Fraction(7)),)
+    books = LineItem(LineKind.USAGE, "books", "Books", OCTOBER, Fraction(50), Money(5000, USD))
+    exempt = LineItem(LineKind.FEE, "stamp", "Stamp", OCTOBER, Fraction(10), Money(1000, USD))
+    agreed = Settlement(discounts=(TEN,), taxes=full)
+    own = {(False, "books"): reduced, (True, "stamp"): ()}
+    lines = settle(
+        [charge(10000), books, exempt],
+        agreed,
+        period=OCTOBER,
+        share=Fraction(1),
+        currency=USD,
+        rounding=Rounding.HALF_UP,
+        own_taxes=own,
+    )
+    assert [(line.title, line.amount.digits) for line in lines] == [
+        ("Discount of 10 % (ten)", "-16.00"),
+        ("VAT 19 %", "17.10"),
+        ("VAT 7 %", "3.15"),
+    ]
+    inclusive = settle(
+        [charge(11900), replace(books, amount=Money(10700, USD))],
+        Settlement(taxes=full, tax_inclusive=True),
+        period=OCTOBER,
+        share=Fraction(1),
+        currency=USD,
+        rounding=Rounding.HALF_UP,
+        own_taxes=own,
+    )
+    assert [line.title for line in inclusive] == ["VAT 19 %, contained: 19", "VAT 7 %, contained: 7"]
+
+
 def test_an_expired_credit_pays_nothing() -> None:
     gone = Credit(Fraction(30), "trial", expires=datetime(2026, 10, 31, tzinfo=UTC))
     assert settled(10000, Settlement(), credits=(gone,)) == []

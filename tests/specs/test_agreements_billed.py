@@ -326,3 +326,33 @@ def test_three_months_of_any_such_catalogue_are_what_a_slow_account_of_single_un
     }
     expected = slowly(written, used)
     assert papers == {key: lines for key, lines in expected.items() if lines or key[1]}
+
+
+def test_a_charge_and_a_fee_may_have_tax_rates_of_their_own() -> None:
+    catalogue = compile_catalogue(
+        [
+            (
+                "taxed.yaml",
+                """
+version: 1
+currency: EUR
+meters: {calls: {metric: calls_total, consumer: consumer_id, window: 1d}}
+plans:
+  pro:
+    fee: "100.00"
+    fees: [{key: stamp, name: Stamp, amount: "3.00", taxes: []}]
+    taxes: [{name: VAT, percent: 19%}]
+    charges: [{meter: calls, name: Reading, unit_price: 1, taxes: [{name: VAT, percent: 7%}]}]
+subscriptions: [{consumer: acme, plan: pro, start: 2026-10-01, end: 2026-11-01}]
+""",
+            )
+        ]
+    )
+    _, [(_, lines)] = billed(catalogue, {(10, "calls"): {"acme": 50}})
+    assert lines == [
+        ("pro fee", "100.00"),
+        ("Stamp", "3.00"),
+        ("Reading", "50.00"),
+        ("VAT 19 %", "19.00"),
+        ("VAT 7 %", "3.50"),
+    ]
