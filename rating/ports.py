@@ -216,6 +216,9 @@ class Book(Protocol):
     ) -> tuple[Usage, ...]:
         """The rows of `usage` summed over the windows, sorted by consumer and dimensions, zeros left out."""
 
+    def sums(self, meter: str, period: Period, consumer: str | None = None) -> Mapping[str, int]:
+        """`totals` by consumer alone: cheap for many consumers, in no particular order."""
+
     # contracts
     def keep_catalogue(self, digest: str, text: str, *, in_force_from: datetime, at: datetime) -> bool:
         """Keep this version of the catalogue. True when its (digest, in_force_from) is new."""

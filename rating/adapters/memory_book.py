@@ -152,6 +152,12 @@ class MemoryBook:
         rows = merged(row.usage for row in self.usage(period, meter, consumer, as_of=as_of))
         return tuple(row for row in rows if row.quantity)
 
+    def sums(self, meter: str, period: Period, consumer: str | None = None) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for name, _, quantity in self.totals(meter, period, consumer):
+            found[name] = found.get(name, 0) + quantity
+        return found
+
     def _closed(self, period: Period, meter: str | None) -> list[tuple[Closing, str, datetime]]:
         """By meter and start."""
         with self._turn:

@@ -25,7 +25,6 @@ from rating.core.plans import FeeDue, Plan, Versions
 from rating.core.ratecards import RateCard
 from rating.core.standing import individual
 from rating.core.subscriptions import Subscription
-from rating.core.windows import Usage
 from rating.jobs.contracts import Contracts
 from rating.jobs.writing import Writer
 from rating.ports import Accrual, Book
@@ -100,7 +99,7 @@ def usage_to_date(book: Book, contracts: Contracts, now: datetime, consumer: str
     """Gather: open subscriptions by their terms, and the closed usage of each meter they pay for."""
     groups = _groups(contracts, now, consumer)
     spans = {(part.card.meter.name, part.span) for terms, _ in groups for part in terms.parts}
-    totals = {(meter, span): _by_consumer(book.totals(meter, span, consumer)) for meter, span in sorted(spans)}
+    totals = {(meter, span): book.sums(meter, span, consumer) for meter, span in sorted(spans)}
     writer = Writer(book, contracts.subscriptions)
     drafts = {
         members[0].key: writer.draft(Due(terms.period.end, "", members[0], terms.period, terms.plan, ""))
@@ -118,7 +117,7 @@ def usage_to_date(book: Book, contracts: Contracts, now: datetime, consumer: str
         # Whoever's period is the calendar month has had it read already: nothing is closed beyond now.
         same = [span for name, span in totals if name == meter.name and span.start == month.start and span.end >= now]
         whole = consumer is None and bool(same)
-        counted = totals[meter.name, same[0]] if whole else _by_consumer(book.totals(meter.name, month))
+        counted = totals[meter.name, same[0]] if whole else book.sums(meter.name, month)
         unbilled[meter.name] = {
             name: meter.quantity(units) for name, units in sorted(counted.items()) if name not in known
         }
@@ -223,13 +222,6 @@ def _groups(contracts: Contracts, now: datetime, consumer: str | None) -> Groups
             groups[key] = (Terms(plan, period, billed, share, parts(subscription, plan, period), alone), [])
         groups[key][1].append(subscription)
     return [groups[key] for key in sorted(groups)]
-
-
-def _by_consumer(usage: Iterable[Usage]) -> dict[str, int]:
-    totals: dict[str, int] = {}
-    for consumer, _, quantity in usage:
-        totals[consumer] = totals.get(consumer, 0) + quantity
-    return totals
 
 
 def _by_card(rated: Iterable[tuple[RateCard, Rated]]) -> tuple[AccruedCard, ...]:

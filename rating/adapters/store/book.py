@@ -140,6 +140,15 @@ class StoreBook:
             differences = adjusted.differences(connection, period, meter, consumer, as_of)
         return tuple(with_differences(summed, (row for rows in differences.values() for row in rows)))
 
+    def sums(self, meter: str, period: Period, consumer: str | None = None) -> dict[str, int]:
+        with self._database.reading() as connection:
+            found = counted.sums(connection, meter, period, consumer)
+            differences = adjusted.differences(connection, period, meter, consumer, None)
+        for rows in differences.values():
+            for name, _, quantity in rows:
+                found[name] = found.get(name, 0) + quantity
+        return found
+
     # contracts
     def keep_catalogue(self, digest: str, text: str, *, in_force_from: datetime, at: datetime) -> bool:
         with self._database.writing() as connection:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, and_, exists, func, literal_column, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, Subquery, and_, exists, func, literal_column, select
 
 from rating.adapters.store.bulk import insert_new, insert_rows
 from rating.adapters.store.tables import closings, holds, series, usage
@@ -238,17 +238,9 @@ def _usage_of(
 
 
 def totals(connection: Connection, meter: str, period: Period, consumer: str | None) -> tuple[Usage, ...]:
-    # Summed in two halves of 32 bits: exact where SUM over 64-bit integers would overflow on SQLite.
-    those = select(closings.c.id).where(closings.c.meter == meter, inside(closings.c.start, period))
-    high = func.sum(usage.c.quantity.bitwise_rshift(literal_column("32"))).label("high")
-    low = func.sum(usage.c.quantity.bitwise_and(literal_column("4294967295"))).label("low")
-    rows = select(usage.c.series, high, low).where(usage.c.closing.in_(those)).group_by(usage.c.series)
-    if consumer is not None:
-        theirs = select(series.c.id).where(series.c.meter == meter, series.c.consumer == consumer)
-        rows = rows.where(usage.c.series.in_(theirs))
-    sums = rows.subquery()
-    statement = select(series.c.consumer, series.c.dimensions, sums.c.high, sums.c.low).join_from(
-        sums, series, series.c.id == sums.c.series
+    halves = _halves(meter, period, consumer)
+    statement = select(series.c.consumer, series.c.dimensions, halves.c.high, halves.c.low).join_from(
+        halves, series, series.c.id == halves.c.series
     )
     values = parser()
     return tuple(
@@ -257,6 +249,29 @@ def totals(connection: Connection, meter: str, period: Period, consumer: str | N
             for name, text, high, low in connection.execute(statement)
         )
     )
+
+
+def sums(connection: Connection, meter: str, period: Period, consumer: str | None) -> dict[str, int]:
+    halves = _halves(meter, period, consumer)
+    high, low = func.sum(halves.c.high), func.sum(halves.c.low)
+    statement = (
+        select(series.c.consumer, high, low)
+        .join_from(halves, series, series.c.id == halves.c.series)
+        .group_by(series.c.consumer)
+    )
+    return {name: (int(high) << 32) + int(low) for name, high, low in connection.execute(statement)}
+
+
+def _halves(meter: str, period: Period, consumer: str | None) -> Subquery:
+    """Usage by series, summed in two halves of 32 bits: exact where SUM over 64 bits would overflow on SQLite."""
+    those = select(closings.c.id).where(closings.c.meter == meter, inside(closings.c.start, period))
+    high = func.sum(usage.c.quantity.bitwise_rshift(literal_column("32"))).label("high")
+    low = func.sum(usage.c.quantity.bitwise_and(literal_column("4294967295"))).label("low")
+    rows = select(usage.c.series, high, low).where(usage.c.closing.in_(those)).group_by(usage.c.series)
+    if consumer is not None:
+        theirs = select(series.c.id).where(series.c.meter == meter, series.c.consumer == consumer)
+        rows = rows.where(usage.c.series.in_(theirs))
+    return rows.subquery()
 
 
 def parser() -> Callable[[str], tuple[str, ...]]:

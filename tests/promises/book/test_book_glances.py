@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rating.core.windows import Completeness
+from rating.core.windows import Adjustment, Completeness, Usage
 from rating.ports import Book
 
-from .books import AUGUST, HOUR, LATER, NOON, closing, draft, held
+from .books import AUGUST, HOUR, LATER, NOON, closing, draft, held, window
 
 
 def test_closed_is_what_closings_say_without_the_evidence(book: Book) -> None:
@@ -35,3 +35,18 @@ def test_issued_are_the_keys_of_all_invoices(book: Book) -> None:
     drafts = [draft("c42"), draft("c77")]
     book.issue(drafts, at=LATER)
     assert book.issued() == {one.key for one in drafts}
+
+
+def test_sums_are_the_totals_of_each_consumer(book: Book) -> None:
+    rows = (Usage("a", ("/x",), 2**62), Usage("a", ("/y",), 5), Usage("b", ("/x",), 7))
+    for hour in range(3):
+        book.close(closing(hour, rows), meter_digest="m", at=LATER)
+    book.close(closing(0, rows, "ingest"), meter_digest="m", at=LATER)
+    assert dict(book.sums("search", AUGUST)) == {"a": 3 * (2**62 + 5), "b": 21}
+    assert dict(book.sums("search", AUGUST, "b")) == {"b": 21}
+    late = Adjustment(
+        "search", window(0), 1, (Usage("b", ("/x",), -3), Usage("c", ("/z",), 1)), "late samples", "rating"
+    )
+    book.adjust(late, at=LATER)
+    assert dict(book.sums("search", AUGUST)) == {"a": 3 * (2**62 + 5), "b": 18, "c": 1}
+    assert dict(book.sums("nothing", AUGUST)) == {}
