@@ -60,7 +60,8 @@ def decide(meter: Meter, window: Period, readings: Readings, *, released: bool =
     completeness = _completeness(evidence)
     if reason:
         completeness = Completeness.DEGRADED
-        evidence = replace(evidence, notes=(*evidence.notes, f"{RELEASED} {reason}"))
+        # What to do about it has been done: the note keeps what was wrong.
+        evidence = replace(evidence, notes=(*evidence.notes, f"{RELEASED} {reason.rpartition('; ')[0]}"))
     return Closing(meter.name, window, completeness, _sum(meter, readings.clean, rebuilt), evidence)
 
 
