@@ -23,6 +23,7 @@ from rating.ports import Diagnosis, Verdict
 
 _LOOK = 60 * 60_000
 """Milliseconds of the past that are looked at: a meter that was silent for an hour deserves a word."""
+_DAY = 24 * 60 * 60_000
 _SKEW = timedelta(seconds=5)
 _SHOWN = 3
 
@@ -118,6 +119,7 @@ def _meter(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
         yield from _lookup(meter, consumers)
     yield from _labels(ask, meter, now)
     yield from _targets(ask, meter, now)
+    yield from _survivors(ask, meter, now)
     yield from _interval(ask, meter, now)
     largest = max(reading.units for reading in readings.values())
     if largest >= EXACT // 2:
@@ -178,6 +180,25 @@ def _targets(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
             yield Diagnosis(Verdict.WARN, meter.name, f"no {metric} for {len(found)} targets: {shown}", hint)
         else:
             yield Diagnosis(Verdict.OK, meter.name, f"{metric} is there for every target")
+
+
+def _survivors(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
+    """Counters that outlive their process under a meter that says they do not: each restart would bill them whole."""
+    if meter.lifetime is not Lifetime.PROCESS:
+        return
+    went_on = queries.went_on(queries.counters(meter), PROCESS_START, meter.target_labels, _DAY)
+    found = sorted(
+        " ".join(labels.get(label, "") for label in meter.target_labels) for labels, _ in ask.values(went_on, now, 0)
+    )
+    if found:
+        shown = ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+        yield Diagnosis(
+            Verdict.WARN,
+            meter.name,
+            f"restarted within a day while its counters went on instead of falling: {shown}",
+            "if they outlive their process (a DurableStore, a leader's state), write `counter: durable`, "
+            "or each restart bills the whole total again",
+        )
 
 
 def _interval(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:

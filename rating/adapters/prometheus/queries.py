@@ -89,6 +89,16 @@ def labelled(series: str, labels: Sequence[str], range: int) -> str:
     return f"group by ({', '.join(labels)}) (last_over_time({series}[{range}ms]))"
 
 
+def went_on(series: str, starts: str, labels: Sequence[str], range: int) -> str:
+    """Targets whose process restarted within `range` while none of their counters, one above zero, ever fell."""
+    by = ", ".join(labels)
+    return (
+        f"max by ({by}) (changes({starts}[{range}ms])) > 0"
+        f" and on ({by}) (max by ({by}) (last_over_time({series}[{range}ms])) > 0)"
+        f" unless on ({by}) (sum by ({by}) (resets({series}[{range}ms])) > 0)"
+    )
+
+
 def without(left: str, labels: Sequence[str], right: str) -> str:
     """Rows of `left` whose labels no row of `right` has."""
     return f"{left} unless on ({', '.join(labels)}) {right}"

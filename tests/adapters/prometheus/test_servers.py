@@ -155,3 +155,16 @@ class TestExamination:
     ) -> None:
         said = self._said(urls["whole"], replace(METER, **change))  # type: ignore[arg-type]
         assert said.get(sentence) is verdict, said
+
+    def test_counters_that_outlive_their_process_are_noticed(
+        self, urls: dict[str, str], tmp_path: Path, promtool: Path, prometheus_binary: Path
+    ) -> None:
+        durable = replace(WORLD, durable=True, faults=(), carried=70_000)
+        blocks.create(durable.series(), tmp_path / "blocks", promtool)
+        with Prometheus(tmp_path, blocks=tmp_path / "blocks", retention="4000d") as server:
+            noticed = [what for what in self._said(server.url, METER) if "instead of falling" in what]
+            declared = self._said(server.url, replace(METER, lifetime=Lifetime.DURABLE))
+        assert len(noticed) == 1
+        assert noticed[0].startswith("restarted within a day while its counters went on instead of falling: api ")
+        assert not any("instead of falling" in what for what in declared)
+        assert not any("instead of falling" in what for what in self._said(urls["whole"], METER))
