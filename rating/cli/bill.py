@@ -104,7 +104,7 @@ def _print(billed: Billed, dry_run: bool, format: Format, next_end: datetime | N
         stderr.print(f"waiting: {subscription}, {where}: {'; '.join(item.reasons)}", soft_wrap=True)
     if billed.postponed:
         stderr.print(
-            f"{len(billed.postponed)} invoices wait for their usage; run `rating collect`, then "
+            f"invoices that wait for their usage: {len(billed.postponed)}; run `rating collect`, then "
             "`rating windows list --held` for what only a person can settle",
             soft_wrap=True,
         )

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from rating.bootstrap import open_book
-from rating.cli.frame import DONE, LOOK, WRONG_INPUT, Format, console, days_text, settings_of, show, stderr
+from rating.cli.frame import DONE, LOOK, WRONG_INPUT, Format, console, days_text, grouped, settings_of, show, stderr
 from rating.cli.invoices import found
 from rating.core.invoices import Invoice, LineItem
 from rating.core.money import decimal_text
@@ -77,15 +77,15 @@ def _arithmetic(line: LineItem) -> None:
         overage = max(line.quantity - line.included, line.quantity * 0)
         if line.settles:
             console.print(
-                f"  {decimal_text(line.quantity)} {line.unit} more than was charged so far for "
+                f"  {grouped(decimal_text(line.quantity))} {line.unit} more than was charged so far for "
                 f"{line.settles.replace('/', ' line ')}: the period rated with all usage known, less that",
                 soft_wrap=True,
             )
         else:
             console.print(
-                f"  {decimal_text(line.quantity)} {line.unit} counted"
+                f"  {grouped(decimal_text(line.quantity))} {line.unit} counted"
                 + (
-                    f", {decimal_text(line.included)} included, {decimal_text(overage)} beyond it"
+                    f", {grouped(decimal_text(line.included))} included, {grouped(decimal_text(overage))} beyond it"
                     if line.included
                     else ""
                 )
@@ -93,9 +93,9 @@ def _arithmetic(line: LineItem) -> None:
         rows: list[dict[str, Any]] = [
             {
                 "step": portion.what,
-                "quantity": decimal_text(portion.quantity),
+                "quantity": grouped(decimal_text(portion.quantity)),
                 "unit price": "" if portion.unit_price is None else decimal_text(portion.unit_price),
-                "amount": decimal_text(portion.amount),
+                "amount": grouped(decimal_text(portion.amount)),
             }
             for portion in line.portions
         ]
@@ -119,7 +119,7 @@ def _windows(invoice: Invoice, item: Explained, every: bool) -> None:
                 "start": stamp(row.window.start),
                 "end": stamp(row.window.end),
                 "dimensions": ", ".join(row.usage.dimensions),
-                "quantity": decimal_text(Fraction(row.usage.quantity, scale)),
+                "quantity": grouped(decimal_text(Fraction(row.usage.quantity, scale))),
                 "completeness": row.completeness.value,
             }
             for row in item.rows
@@ -127,7 +127,7 @@ def _windows(invoice: Invoice, item: Explained, every: bool) -> None:
         show(rows, ("start", "end", "dimensions", "quantity", "completeness"), Format.TABLE)
     else:
         rows = [
-            {"day": str(day), "windows": str(count), "quantity": decimal_text(Fraction(quantity, scale))}
+            {"day": str(day), "windows": str(count), "quantity": grouped(decimal_text(Fraction(quantity, scale)))}
             for day, count, quantity in item.by_day(ZoneInfo(invoice.draft.zone))
         ]
         show(rows, ("day", "windows", "quantity"), Format.TABLE)
