@@ -19,6 +19,7 @@ from rating.core.periods import Cadence, Period
 from rating.core.plans import Plan
 from rating.core.prices.graduated import Graduated
 from rating.core.prices.package import Package
+from rating.core.prices.per_unit import PerUnit
 from rating.core.prices.volume import Volume
 from rating.core.ratecards import RateCard
 from rating.core.settlements import Settlement, Tax
@@ -29,7 +30,7 @@ from rating.jobs.audit import audit
 from rating.jobs.bill import bill
 from rating.jobs.explain import explain
 from rating.ports import Book
-from tests.stories import ACME, DAY, OCTOBER, PRO, USD, close_days, contracts
+from tests.stories import ACME, CALLS, DAY, OCTOBER, PRO, USD, close_days, contracts
 
 HOUR = timedelta(hours=1)
 NOVEMBER = OCTOBER.end + HOUR
@@ -163,6 +164,25 @@ def test_the_new_invoices_discount_and_tax_apply_and_its_cap_and_minimum_do_not(
     assert amounts[:3] == [("fee", "49.00 USD"), ("usage", "3.00 USD"), ("adjustment", "-1.45 USD")]
     assert amounts[3:] == [("discount", "-5.06 USD"), ("cap", "-1.80 USD"), ("tax", "8.74 USD")]
     assert str(november.total) == "52.43 USD"
+
+
+def test_an_allowance_that_was_carried_over_too_generously_is_settled_too() -> None:
+    """Fifty late calls of October were allowance that November had been given."""
+    card = RateCard("calls", "Calls", CALLS, PerUnit(Fraction(1)), Fraction(100), rollover=2)
+    plan = replace(PRO, fee=Fraction(0), cards=(card,))
+    book = MemoryBook()
+    for first, after, calls in ((0, 31, 40), (31, 61, 130), (61, 92, 150)):
+        close_days(book, {"acme": calls}, days=range(first, first + 1))
+        close_days(book, {}, days=range(first + 1, after))
+    bill(book, contracts(ACME, plan=plan), now=DECEMBER)
+    late(book, 50, day=0, at=DECEMBER + DAY)
+    [december] = bill(book, contracts(ACME, plan=plan), now=JANUARY).issued
+    assert [(line.quantity, line.amount.digits) for line in december.draft.lines] == [
+        (150, "50.00"),
+        (50, "0.00"),
+        (0, "20.00"),
+    ], "November had 60 of October's allowance and should have had 10, December nothing of November's"
+    assert sum(invoice.total.minor for invoice in book.invoices()) == 7000
 
 
 def test_the_audit_knows_which_usage_an_invoice_could_know(tmp_path) -> None:
