@@ -221,6 +221,8 @@ def test_it_starts_before_prometheus_does(platform: Platform, undisturbed: Conte
             until(lambda: closed(database) >= platform.windows and engine.health()[0] == 200)
             assert engine.health()[1]["errors"] == {}
             until(lambda: engine.metrics()["rating_collect_lag_seconds", "calls"] == 0)
+            # The tick that closed the last window is not over before it has billed.
+            until(lambda: engine.metrics().get(("rating_invoices_issued_total", "pro")) == 2)
         assert engine.said.count("cannot be reached") == 1
         assert engine.ended_by(signal.SIGTERM) == 0
     assert contents(platform, database) == undisturbed
