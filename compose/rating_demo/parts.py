@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -40,14 +41,15 @@ __all__ = [
 _NO_TARGETS = "global: {scrape_interval: 15s}\n"
 
 
-class _Server:
+class _Server(ABC):
     """Started on entering, stopped on leaving, whatever happened in between."""
 
     url: str
     process: Process
 
+    @abstractmethod
     def start(self) -> Self:
-        raise NotImplementedError
+        """Start it and wait until it answers."""
 
     def stop(self) -> None:
         self.process.stop()

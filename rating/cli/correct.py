@@ -11,12 +11,10 @@ from rating.bootstrap import load_catalogue, open_book, open_source
 from rating.cli.collect import chosen
 from rating.cli.frame import DONE, FORMAT, LOOK, Format, now, progress_bar, settings_of, show, stderr
 from rating.cli.usage import span
-from rating.core.meters import Meter
-from rating.core.money import decimal_text
+from rating.cli.verify import difference_row
 from rating.core.periods import Period
 from rating.jobs.contracts import gather
 from rating.jobs.correct import LATE, correct, unsettled
-from rating.jobs.verify import Difference
 
 COLUMNS = ("meter", "start", "end", "consumer", "dimensions", "was", "is", "unit")
 RECENT = timedelta(hours=48)
@@ -62,7 +60,7 @@ def command(
                 progress=progress,
             )
         left = unsettled(book, gather(book, catalogue, now=moment), now=now())
-    rows = [_row(catalogue.meters[one.meter], one) for one in corrected.differences]
+    rows = [difference_row(catalogue.meters[one.meter], one, "was", "is") for one in corrected.differences]
     if rows or format is not Format.TABLE:
         show(rows, COLUMNS, format)
     for name, window, why in corrected.unjudged:
@@ -81,16 +79,3 @@ def command(
         soft_wrap=True,
     )
     raise typer.Exit(LOOK if corrected.adjustments or corrected.unjudged or left else DONE)
-
-
-def _row(meter: Meter, difference: Difference) -> dict[str, object]:
-    return {
-        "meter": meter.name,
-        "start": f"{difference.window.start:%Y-%m-%dT%H:%MZ}",
-        "end": f"{difference.window.end:%Y-%m-%dT%H:%MZ}",
-        "consumer": difference.consumer,
-        "dimensions": " ".join(difference.dimensions),
-        "was": decimal_text(meter.quantity(difference.booked)),
-        "is": decimal_text(meter.quantity(difference.measured)),
-        "unit": meter.unit,
-    }

@@ -51,7 +51,10 @@ def command(
         verified = verify(
             book, open_source(settings), chosen(catalogue, meter), Period(first, after), progress=progress
         )
-    rows = [_row(catalogue.meters[difference.meter], difference) for difference in verified.differences]
+    rows = [
+        difference_row(catalogue.meters[difference.meter], difference, "booked", "measured")
+        for difference in verified.differences
+    ]
     if rows or format is not Format.TABLE:
         show(rows, COLUMNS, format)
     for name, window, why in verified.unreadable:
@@ -64,14 +67,15 @@ def command(
     raise typer.Exit(LOOK if rows else DONE)
 
 
-def _row(meter: Meter, difference: Difference) -> dict[str, object]:
+def difference_row(meter: Meter, difference: Difference, before: str, after: str) -> dict[str, object]:
+    """One difference; `before` and `after` name the columns of the book's quantity and the new reading's."""
     return {
         "meter": meter.name,
         "start": f"{difference.window.start:%Y-%m-%dT%H:%MZ}",
         "end": f"{difference.window.end:%Y-%m-%dT%H:%MZ}",
         "consumer": difference.consumer,
         "dimensions": " ".join(difference.dimensions),
-        "booked": decimal_text(meter.quantity(difference.booked)),
-        "measured": decimal_text(meter.quantity(difference.measured)),
+        before: decimal_text(meter.quantity(difference.booked)),
+        after: decimal_text(meter.quantity(difference.measured)),
         "unit": meter.unit,
     }

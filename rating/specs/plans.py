@@ -33,6 +33,7 @@ def plan_of(
 ) -> Plan | None:
     """The plan, or None after at least one finding or where it needs a meter that is wrong itself."""
     before = findings.count
+    # XXX is ISO 4217's code for no currency: that none is named is a finding already.
     money = Currency(spec.currency or currency or "XXX")
     _amounts(spec, money, place, findings)
     _together(charges, place.at("charges"), findings, zone)
