@@ -67,7 +67,7 @@ def issued(*drafts: Draft) -> list[Record]:
 
 
 def rules_that_object(records: list[Record]) -> set[str]:
-    return {rule.__name__ for rule in INVOICE_RULES if list(rule(records))}
+    return {getattr(rule, "func", rule).__name__ for rule in INVOICE_RULES if list(rule(records))}
 
 
 THREE = issued(draft("a"), draft("b"), draft("c"))

@@ -1,0 +1,118 @@
+"""Entries exactly as they are stored, nothing derived or mended: what the rules of the book look at.
+
+Decides how an invoice must be stored; whether one is so is for the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from rating.core.canonical import read
+from rating.core.entries import Paper
+from rating.core.invoices import Draft, Invoice, LineItem, LineKind
+from rating.core.periods import Period, milliseconds, seconds
+from rating.core.windows import Usage
+
+METERED = (LineKind.USAGE, LineKind.ADJUSTMENT)
+"""Lines that stand on windows."""
+
+
+class Line(NamedTuple):
+    """A row of `lines` as stored."""
+
+    line: int
+    kind: str
+    card: str
+    meter: str
+    quantity: str
+    exact: str
+    minor: int
+
+
+class Record(NamedTuple):
+    """A row of `invoices` as stored, with its lines."""
+
+    sequence: int
+    number: str
+    key: str
+    consumer: str
+    customer: str
+    period_start: int
+    period_end: int
+    currency: str
+    total_minor: int
+    issued_at: int
+    content: str
+    content_hash: str
+    previous_hash: str
+    lines: tuple[Line, ...] = ()
+
+
+class ClosingRecord(NamedTuple):
+    """A row of `closings` as stored, with its usage."""
+
+    meter: str
+    window: Period
+    rows: int
+    consumers: int
+    usage_digest: str
+    usage: tuple[Usage, ...]
+
+
+class AdjustmentRecord(NamedTuple):
+    """A row of `adjustments` as stored, with its rows."""
+
+    meter: str
+    window: Period
+    revision: int
+    rows: int
+    usage_digest: str
+    usage: tuple[Usage, ...]
+
+
+def record(sequence: int, invoice: Invoice, content: str) -> Record:
+    """How this invoice must be stored."""
+    draft = invoice.draft
+    return Record(
+        sequence,
+        invoice.number,
+        draft.key,
+        draft.consumer,
+        draft.customer,
+        seconds(draft.period.start),
+        seconds(draft.period.end),
+        draft.currency.code,
+        draft.total.minor,
+        milliseconds(invoice.issued_at),
+        content,
+        invoice.content_hash,
+        invoice.previous_hash,
+        tuple(_line(number, line) for number, line in enumerate(draft.lines, start=1)),
+    )
+
+
+def _line(number: int, line: LineItem) -> Line:
+    quantity, exact = _ratio(line.quantity), _ratio(line.exact)
+    return Line(number, line.kind.value, line.card, line.meter, quantity, exact, line.amount.minor)
+
+
+def _ratio(number: Fraction) -> str:
+    return f"{number.numerator}/{number.denominator}"
+
+
+def paper(one: Record) -> Paper | None:
+    """What the stored content says; None when it cannot be read."""
+    try:
+        return read(Paper, one.content)
+    except ValueError:
+        return None
+
+
+def drafts(records: Sequence[Record]) -> Iterator[tuple[Record, Draft]]:
+    """Each invoice whose content can be read, with it."""
+    for one in records:
+        found = paper(one)
+        if found is not None:
+            yield one, found.draft
