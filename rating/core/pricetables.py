@@ -129,6 +129,8 @@ def agreements(card: RateCard) -> list[str]:
         rest = ", the unused rest is owed" if card.commitment.true_up else ""
         said.append(f"{decimal_text(promised)} {what} promised{beyond}{rest}")
     said += _settled(card.adjustments.discounts, card.adjustments.maximum, card.adjustments.minimum)
+    if card.limit is not None:
+        said.append(f"at most {decimal_text(card.limit)} {card.meter.unit}s may be used")
     if card.revenue_share is not None:
         said.append(f"{decimal_text(card.revenue_share.percent)}% of it is owed to {card.revenue_share.partner}")
     return said

@@ -53,6 +53,9 @@ class RateCard:
     """For how many further billing periods unused allowance is kept."""
     revenue_share: RevenueShare | None = None
     """See `partners`."""
+    limit: Fraction | None = None
+    """The most a consumer may use in a billing period, in whole units of the meter; prices nothing and stops nothing
+    here: reaching it is told, and gateways suspend."""
     since: datetime | None = None
     """From when this version of the card holds, until the next of the same key; None from the beginning."""
 

@@ -7,7 +7,7 @@ discounts, credits, taxes) is settled when it is drafted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from fractions import Fraction
 from functools import cache
@@ -25,6 +25,8 @@ from rating.core.plans import FeeDue, Plan, Versions
 from rating.core.ratecards import RateCard
 from rating.core.standing import individual
 from rating.core.subscriptions import Subscription
+from rating.core.upgrades import comparable
+from rating.errors import NoPlanInForce
 from rating.jobs.contracts import Contracts
 from rating.jobs.writing import Writer
 from rating.ports import Accrual, Book
@@ -49,13 +51,14 @@ class AccruedPlan:
     """Of the period that is billed."""
     subscriptions: tuple[Subscription, ...]
     cards: tuple[AccruedCard, ...]
+    upgrade: Column | None = None
+    """Per subscription, exact: what the period would have come to on the next plan (recurring fees and charges, at
+    the usage to date) less what it comes to on this one; below zero it saves. None where nothing can be compared."""
 
     @property
     def fee(self) -> Fraction:
         """Exact recurring fees of each of these subscriptions for the whole period, in major units."""
-        exchange = self.subscriptions[0].exchange
-        fees = (fee.amount for fee in self.plan.all_fees if fee.due is not FeeDue.ONCE)
-        return sum(fees, Fraction(0)) * self.share * (1 if exchange is None else exchange.rate)
+        return _recurring(self.plan) * self.share * _rate_of(self.subscriptions[0])
 
     @property
     def currency(self) -> Currency:
@@ -71,6 +74,8 @@ class Accrued:
     """Per meter: the end of the last closed window contained."""
     unbilled: Mapping[str, Mapping[str, Fraction]]
     """Per meter: usage this calendar month of each consumer nobody subscribed, in whole units."""
+    trials: tuple[Subscription, ...] = ()
+    """Subscriptions in their trial, sorted by key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class ToDate:
     """By subscription: the open period's invoice as it would be now, where amounts are individual."""
     through: Mapping[str, datetime]
     unbilled: Mapping[str, Mapping[str, Fraction]]
+    trials: tuple[Subscription, ...]
 
 
 def accrue(book: Book, contracts: Contracts, *, now: datetime, consumer: str | None = None) -> Accrued:
@@ -98,7 +104,7 @@ def accrue(book: Book, contracts: Contracts, *, now: datetime, consumer: str | N
 def usage_to_date(book: Book, contracts: Contracts, now: datetime, consumer: str | None = None) -> ToDate:
     """Gather: open subscriptions by their terms, and the closed usage of each meter they pay for."""
     groups = _groups(contracts, now, consumer)
-    spans = {(part.card.meter.name, part.span) for terms, _ in groups for part in terms.parts}
+    spans = {(part.card.meter.name, part.span) for terms, _ in groups for part in (*terms.parts, *terms.next_parts)}
     totals = {(meter, span): book.sums(meter, span, consumer) for meter, span in sorted(spans)}
     writer = Writer(book, contracts.subscriptions)
     drafts = {
@@ -121,27 +127,48 @@ def usage_to_date(book: Book, contracts: Contracts, now: datetime, consumer: str
         unbilled[meter.name] = {
             name: meter.quantity(units) for name, units in sorted(counted.items()) if name not in known
         }
-    return ToDate(groups, totals, drafts, through, unbilled)
+    trials = tuple(
+        subscription
+        for subscription in contracts.subscriptions
+        if consumer in (None, subscription.consumer)
+        and subscription.trial_end is not None
+        and subscription.start <= now < subscription.trial_end
+        and (subscription.end is None or now < subscription.end)
+    )
+    return ToDate(groups, totals, drafts, through, unbilled, trials)
 
 
 def rate_all(to_date: ToDate, now: datetime) -> Accrued:
     """Decide: one pass over arrays per rate card and terms."""
-    plans = tuple(
-        AccruedPlan(
-            terms.plan,
-            terms.period,
-            terms.billed,
-            terms.share,
-            tuple(members),
-            _by_card(
-                [(part.card, _rate(part, members, to_date)) for part in terms.parts]
-                if not terms.individual
-                else _drafted(terms, to_date.drafts[members[0].key])
-            ),
-        )
-        for terms, members in to_date.groups
+    plans = tuple(_accrued(terms, tuple(members), to_date) for terms, members in to_date.groups)
+    return Accrued(now, plans, to_date.through, to_date.unbilled, to_date.trials)
+
+
+def _accrued(terms: Terms, members: tuple[Subscription, ...], to_date: ToDate) -> AccruedPlan:
+    cards = _by_card(
+        [(part.card, _rate(part, members, to_date)) for part in terms.parts]
+        if not terms.individual
+        else _drafted(terms, to_date.drafts[members[0].key])
     )
-    return Accrued(now, plans, to_date.through, to_date.unbilled)
+    group = AccruedPlan(terms.plan, terms.period, terms.billed, terms.share, members, cards)
+    if terms.next_plan is None:
+        return group
+    exchange = _rate_of(members[0])
+    owed = Column.full(len(members), _recurring(terms.next_plan) * terms.share * exchange - group.fee)
+    for part in terms.next_parts:
+        owed = owed.plus(_rate(part, members, to_date).amount.times(exchange))
+    for card in cards:
+        owed = owed.minus(card.rated.amount)
+    return replace(group, upgrade=owed)
+
+
+def _recurring(plan: Plan) -> Fraction:
+    """The fees of a whole billing period, in the plan's currency."""
+    return sum((fee.amount for fee in plan.all_fees if fee.due is not FeeDue.ONCE), Fraction(0))
+
+
+def _rate_of(subscription: Subscription) -> Fraction:
+    return Fraction(1) if subscription.exchange is None else subscription.exchange.rate
 
 
 def show(book: Book, accrued: Accrued) -> None:
@@ -180,6 +207,10 @@ class Terms(NamedTuple):
     parts: tuple[Part, ...]
     individual: bool
     """One subscription alone, because its amounts depend on more than how much was used."""
+    next_plan: Plan | None = None
+    """The plan to grow into, where the two can be compared."""
+    next_parts: tuple[Part, ...] = ()
+    """Its cards as they would price this period."""
 
 
 Groups = Sequence[tuple[Terms, Sequence[Subscription]]]
@@ -219,9 +250,23 @@ def _groups(contracts: Contracts, now: datetime, consumer: str | None) -> Groups
         key = (plan.key, digest, period, billed, subscription.zone.key, begun, own)
         if key not in groups:
             share = share_of(plan, subscription, billed, period)
-            groups[key] = (Terms(plan, period, billed, share, parts(subscription, plan, period), alone), [])
+            terms = Terms(plan, period, billed, share, parts(subscription, plan, period), alone)
+            groups[key] = (_with_next(terms, subscription, contracts), [])
         groups[key][1].append(subscription)
     return [groups[key] for key in sorted(groups)]
+
+
+def _with_next(terms: Terms, subscription: Subscription, contracts: Contracts) -> Terms:
+    if terms.plan.upsell is None:
+        return terms
+    try:
+        after, _ = contracts.plan(terms.plan.upsell.plan, max(terms.period.start, subscription.start))
+    except NoPlanInForce:
+        return terms
+    if not comparable(terms.plan, after):
+        return terms
+    moved = replace(subscription, plan=after.key, overrides=())
+    return terms._replace(next_plan=after, next_parts=parts(moved, after, terms.period))
 
 
 def _by_card(rated: Iterable[tuple[RateCard, Rated]]) -> tuple[AccruedCard, ...]:

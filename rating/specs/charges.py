@@ -49,6 +49,7 @@ def card_of(charge: ChargeSpec, place: Place, findings: Findings, meters: Meters
                 f"{decimal_text(units)} is finer than the meter's {meter.digits} decimals of a {meter.unit}",
                 'round it, or give the meter a finer "resolution"',
             )
+    _limit(charge, place.at("limit"), findings)
     _rollover(charge, place.at("rollover"), findings)
     if charge.maximum is not None and charge.minimum is not None and charge.maximum < charge.minimum:
         findings.add(
@@ -77,6 +78,7 @@ def card_of(charge: ChargeSpec, place: Place, findings: Findings, meters: Meters
         taxes=taxes_of(charge.taxes),
         rollover=charge.rollover,
         revenue_share=share_of(charge.share),
+        limit=charge.limit,
         since=since,
     )
 
@@ -106,6 +108,19 @@ def _last_tier(charge: ChargeSpec, place: Place, findings: Findings) -> None:
                     f"tier {len(tiers)} ends at {decimal_text(tiers[-1].up_to)} and nothing says what more usage costs",
                     f'leave its up_to out, or add "beyond": {", ".join(Beyond)}',
                 )
+
+
+def _limit(charge: ChargeSpec, place: Place, findings: Findings) -> None:
+    if charge.limit is None:
+        return
+    if charge.limit <= 0:
+        findings.add(place, "a limit of 0 is reached before any use", "write more than 0, or leave it out")
+    elif charge.conversion is None and charge.limit < charge.included:
+        findings.add(
+            place,
+            f"{decimal_text(charge.limit)} units may be used, but {decimal_text(charge.included)} are included",
+            "raise the limit, or include no more than it",
+        )
 
 
 def _rollover(charge: ChargeSpec, place: Place, findings: Findings) -> None:

@@ -153,6 +153,11 @@ class UsageSpec(Spec):
     included: Quantity = Field(
         default=Fraction(0), description="Units per period that cost nothing, before the price begins."
     )
+    limit: Quantity | None = Field(
+        default=None,
+        description="The most units of the meter a consumer may use in a period: reaching it raises an alert. It "
+        "changes no price; usage beyond it is billed as any other.",
+    )
 
 
 class TermsSpec(Spec):

@@ -111,12 +111,19 @@ class AccrualCollector(Collector):
         start = GaugeMetricFamily(names.PERIOD_START, "When the open period began.", labels=who)
         end = GaugeMetricFamily(names.PERIOD_END, "When the open period ends.", labels=who)
         info = GaugeMetricFamily(names.SUBSCRIPTION_INFO, "1 per open subscription.", labels=[*who, "upsell_plan"])
+        limit = GaugeMetricFamily(names.LIMIT_UNITS, "The most that may be used in a period.", labels=[*who, "meter"])
+        upgrade = GaugeMetricFamily(
+            names.UPGRADE_AMOUNT,
+            "What the open period would cost more on the next plan at the usage to date.",
+            labels=[*who, "upsell_plan", "currency"],
+        )
         # One consumer may hold two subscriptions of one plan over time, never at once: label sets are unique, except
         # where two cards price one meter; their usage is the same and their allowances add up.
         for group in accrued.plans:
             bounds = group.period.start.timestamp(), group.period.end.timestamp()
             upsell = group.plan.upsell.plan if group.plan.upsell else ""
             used, allowed, owed = _columns(group)
+            limits, difference = _limits(group), group.upgrade
             for index, subscription in enumerate(group.subscriptions):
                 labels = [subscription.consumer, subscription.payer, group.plan.key]
                 for meter, values in used.items():
@@ -128,7 +135,19 @@ class AccrualCollector(Collector):
                 start.add_metric(labels, bounds[0])
                 end.add_metric(labels, bounds[1])
                 info.add_metric([*labels, upsell], 1.0)
-        yield from (usage, allowance, amount, start, end, info)
+                for meter, units in limits.items():
+                    limit.add_metric([*labels, meter], units)
+                if difference is not None:
+                    more = difference.units[index] / difference.denominator
+                    upgrade.add_metric([*labels, upsell, group.currency.code], float(more))
+        yield from (usage, allowance, amount, start, end, info, limit, upgrade)
+        trial = GaugeMetricFamily(names.TRIAL_END, "When the trial ends.", labels=who)
+        for subscription in accrued.trials:
+            assert subscription.trial_end is not None
+            trial.add_metric(
+                [subscription.consumer, subscription.payer, subscription.plan], subscription.trial_end.timestamp()
+            )
+        yield trial
         through = GaugeMetricFamily(names.ACCRUED_THROUGH, "End of the last closed window.", labels=["meter"])
         for meter, instant in accrued.through.items():
             through.add_metric([meter], instant.timestamp())
@@ -138,6 +157,16 @@ class AccrualCollector(Collector):
         for meter, consumers in accrued.unbilled.items():
             unbilled.add_metric([meter], float(sum(consumers.values())))
         yield from (through, unbilled)
+
+
+def _limits(group: AccruedPlan) -> dict[str, float]:
+    """The narrowest limit of each meter that has one."""
+    found: dict[str, float] = {}
+    for entry in group.cards:
+        if entry.card.limit is not None:
+            meter, units = entry.card.meter.name, float(entry.card.limit)
+            found[meter] = min(units, found.get(meter, units))
+    return found
 
 
 def _columns(group: AccruedPlan) -> tuple[dict[str, list[float]], dict[str, float], list[float]]:

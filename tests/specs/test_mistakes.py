@@ -207,3 +207,23 @@ def test_a_warning_does_not_stop_the_catalogue() -> None:
         'c.yaml:7: plan "pro", fee: 0.005 USD has more than the 2 decimals of its currency; '
         "it is rounded on every invoice (warning)"
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "finding"),
+    [
+        ("limit: 500, included: 400", None),
+        ('limit: 500, included: 4, conversion: {per: "100"}', None),
+        (
+            "limit: 300, included: 400",
+            "300 units may be used, but 400 are included; raise the limit, or include no more than it",
+        ),
+        ("limit: 0", "a limit of 0 is reached before any use; write more than 0, or leave it out"),
+    ],
+)
+def test_a_limit_leaves_room_for_what_is_included(written: str, finding: str | None) -> None:
+    text = GOOD.replace('unit_price: "0.10"', f'unit_price: "0.10", {written}')
+    sentences = said(("plans.yaml", text))
+    assert sentences == ([] if finding is None else [f'plans.yaml:8: plan "pro", meter "calls": {finding}'])
+    if finding is None:
+        assert compile_catalogue([("plans.yaml", text)]).plans["pro"].cards[0].limit == 500

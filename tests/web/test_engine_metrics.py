@@ -7,6 +7,7 @@ import socket
 import urllib.error
 import urllib.request
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 from prometheus_client import generate_latest
@@ -14,14 +15,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rating.adapters.memory_book import MemoryBook
 from rating.core import vocabulary
-from rating.core.periods import Period
+from rating.core.catalogue import Catalogue
+from rating.core.periods import EPOCH, Period
 from rating.core.windows import Held
 from rating.errors import EdgeUnavailable
 from rating.jobs.accrue import accrue
 from rating.jobs.bill import bill
+from rating.jobs.contracts import Contracts
 from rating.web.app import application, serving
 from rating.web.metrics import EngineMetrics
-from tests.stories import ACME, DAY, OCTOBER, close_days, contracts
+from tests.stories import ACME, CALLS, DAY, OCTOBER, PRO, USD, close_days, contracts
 
 MID_OCTOBER = OCTOBER.start + 15 * DAY
 
@@ -53,6 +56,23 @@ def test_usage_and_money_to_date_stand_under_the_names_the_rules_read() -> None:
         "rating_accrued_through_timestamp_seconds{meter=api_calls}": MID_OCTOBER.timestamp(),
         "rating_unbilled_usage_units{meter=api_calls}": 30,
     }
+
+
+def test_limits_trials_and_what_the_next_plan_would_cost() -> None:
+    book, metrics = MemoryBook(), EngineMetrics()
+    close_days(book, {"acme": 10}, days=range(15))
+    card = replace(PRO.cards[0], limit=Fraction(5000))
+    after = replace(PRO, key="scale", fee=Fraction(60), upsell=None)
+    catalogue = Catalogue(USD, {CALLS.name: CALLS}, {"pro": replace(PRO, cards=(card,)), "scale": after})
+    trying = replace(ACME, consumer="new", trial_end=MID_OCTOBER + DAY)
+    subscribed = Contracts(((EPOCH, catalogue),), (ACME, trying))
+    metrics.accruals.show(accrue(book, subscribed, now=MID_OCTOBER))
+    found = exposed(metrics)
+    who = "consumer=acme,{}customer=acme,{}plan=pro"
+    assert found[f"rating_limit_units{{{who.format('', 'meter=api_calls,')}}}"] == 5000
+    assert found[f"rating_upgrade_amount{{{who.format('currency=USD,', '')},upsell_plan=scale}}"] == 11
+    trial = "rating_trial_end_timestamp_seconds{consumer=new,customer=new,plan=pro}"
+    assert found[trial] == (MID_OCTOBER + DAY).timestamp()
 
 
 def test_every_series_is_there_from_zero_so_that_silence_can_be_seen() -> None:
