@@ -224,6 +224,6 @@ def test_a_warning_does_not_stop_the_catalogue() -> None:
 def test_a_limit_leaves_room_for_what_is_included(written: str, finding: str | None) -> None:
     text = GOOD.replace('unit_price: "0.10"', f'unit_price: "0.10", {written}')
     sentences = said(("plans.yaml", text))
-    assert sentences == ([] if finding is None else [f'plans.yaml:8: plan "pro", meter "calls": {finding}'])
+    assert sentences == ([] if finding is None else [f'plans.yaml:8: plan "pro", meter "calls", limit: {finding}'])
     if finding is None:
         assert compile_catalogue([("plans.yaml", text)]).plans["pro"].cards[0].limit == 500
