@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from rating_demo.newer import locate_newer
 from rating_demo.parts import PartMissing, PostgreSQL, locate
 
 INSTALL = os.environ.get("PARTS_INSTALL", "1") != "0"
@@ -21,6 +22,14 @@ def part(name: str) -> Path:
     """The program, or a skip that says why."""
     try:
         return locate(name, install=INSTALL)
+    except PartMissing as missing:
+        pytest.skip(str(missing))
+
+
+def newer(name: str) -> Path:
+    """A newer version of it than the distribution's, or a skip that says why."""
+    try:
+        return locate_newer(name, install=INSTALL)
     except PartMissing as missing:
         pytest.skip(str(missing))
 

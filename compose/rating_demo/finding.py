@@ -80,11 +80,12 @@ PARTS = {
 }
 
 
-def _tell(sentence: str) -> None:
+def tell(sentence: str) -> None:
+    """For progress: never among what a command prints as its result."""
     print(sentence, file=sys.stderr, flush=True)
 
 
-def locate(name: str, *, install: bool = False, say: Callable[[str], None] = _tell) -> Path:
+def locate(name: str, *, install: bool = False, say: Callable[[str], None] = tell) -> Path:
     """The path of the program `name`.
 
     Raises:
@@ -93,7 +94,7 @@ def locate(name: str, *, install: bool = False, say: Callable[[str], None] = _te
     return locate_all((name,), install=install, say=say)[0]
 
 
-def locate_all(names: Sequence[str], *, install: bool = False, say: Callable[[str], None] = _tell) -> tuple[Path, ...]:
+def locate_all(names: Sequence[str], *, install: bool = False, say: Callable[[str], None] = tell) -> tuple[Path, ...]:
     """As `locate`, for several: whatever is missing arrives in one installation."""
     parts = [PARTS[name] for name in names]
     missing = [part for part in parts if _find(part) is None]
@@ -108,13 +109,22 @@ def locate_all(names: Sequence[str], *, install: bool = False, say: Callable[[st
     return tuple(paths)
 
 
-def _find(part: Part) -> Path | None:
-    variable = f"PART_{part.name.upper()}"
+def named_by_variable(variable: str) -> Path | None:
+    """The program a variable of the environment names.
+
+    Raises:
+        PartMissing: it names something that is none.
+    """
     chosen = os.environ.get(variable)
-    if chosen:
-        if not os.access(chosen, os.X_OK):
-            raise PartMissing(f"{variable}={chosen} is not a program", f"correct or unset {variable}")
-        return Path(chosen)
+    if chosen and not os.access(chosen, os.X_OK):
+        raise PartMissing(f"{variable}={chosen} is not a program", f"correct or unset {variable}")
+    return Path(chosen) if chosen else None
+
+
+def _find(part: Part) -> Path | None:
+    chosen = named_by_variable(f"PART_{part.name.upper()}")
+    if chosen is not None:
+        return chosen
     for name in part.names:
         found = shutil.which(name)
         if found:
@@ -182,7 +192,7 @@ def _install(missing: Sequence[Part], say: Callable[[str], None]) -> None:
     """Bring the packages of `missing`; does nothing where that is impossible, the caller then says what to do."""
     if not (sys.platform == "linux" and shutil.which("apt-get")):
         return
-    with _alone():
+    with alone():
         # Another process may have installed them while we waited for the lock.
         missing = [part for part in missing if _find(part) is None]
         if not missing:
@@ -216,7 +226,7 @@ def _running(unit: str) -> bool:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """One installation at a time on this checkout; the lock goes with the process that holds it."""
     TOOLS.mkdir(exist_ok=True)
     with (TOOLS / "install.lock").open("w") as lock:

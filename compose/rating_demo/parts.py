@@ -6,6 +6,7 @@ Decides how each is started so that it is alone, quick and leaves nothing behind
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
@@ -13,7 +14,8 @@ import signal
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +23,7 @@ from typing import Self
 import requests
 
 from rating_demo.finding import PARTS, TOOLS, PartMissing, locate, locate_all
+from rating_demo.openmetrics import Series
 from rating_demo.processes import PartFailed, Process, answers, free_port
 
 __all__ = [
@@ -32,6 +35,7 @@ __all__ = [
     "PostgreSQL",
     "Process",
     "Prometheus",
+    "VictoriaMetrics",
     "answers",
     "free_port",
     "locate",
@@ -77,6 +81,7 @@ class Prometheus(_Server):
         retention: Prometheus's own spelling. Blocks older than it are deleted soon after the start.
         port: a free one when not given.
         flags: further command line flags.
+        program: another one than the distribution's, such as `newer` brings.
         install: bring Prometheus by the distribution's packages when it is missing.
 
     Raises:
@@ -93,9 +98,10 @@ class Prometheus(_Server):
         retention: str = "400d",
         port: int | None = None,
         flags: Sequence[str] = (),
+        program: Path | None = None,
         install: bool = False,
     ) -> None:
-        program = locate("prometheus", install=install)
+        program = program or locate("prometheus", install=install)
         self.folder, self.blocks = folder, blocks
         self.data = folder / "data"
         self.config = folder / "prometheus.yml"
@@ -140,6 +146,45 @@ class Prometheus(_Server):
         answer = requests.post(f"{self.url}/-/reload", timeout=30)
         if answer.status_code != 200:
             raise PartFailed(f"prometheus refused {self.config}: {answer.text.strip()}")
+
+
+class VictoriaMetrics(_Server):
+    """A VictoriaMetrics over `folder`, empty at first. Arguments and errors as for Prometheus."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        retention: str = "100y",
+        flags: Sequence[str] = (),
+        program: Path | None = None,
+        install: bool = False,
+    ) -> None:
+        program = program or locate("victoria_metrics", install=install)
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        own = [f"-retentionPeriod={retention}", f"-storageDataPath={folder / 'data'}"]
+        command = [program, *own, f"-httpListenAddr=127.0.0.1:{port}", *flags]
+        self.process = Process("victoria-metrics", command, folder / "victoria-metrics.log")
+
+    def start(self) -> Self:
+        self.process.start()
+        self.process.wait_until(lambda: answers(f"{self.url}/health"), 30)
+        return self
+
+    def store(self, series: Iterable[Series]) -> None:
+        """Keep these samples; found by queries from the moment this returns."""
+        waiting = iter(series)
+        while some := list(islice(waiting, 1_000)):
+            body = b"\n".join(map(_imported, some))
+            requests.post(f"{self.url}/api/v1/import", data=body, timeout=120).raise_for_status()
+        requests.get(f"{self.url}/internal/force_flush", timeout=120).raise_for_status()
+
+
+def _imported(series: Series) -> bytes:
+    labels = {name: value for name, value in series.labels.items() if value}
+    columns = {"values": series.values.tolist(), "timestamps": series.times.tolist()}
+    return json.dumps({"metric": {"__name__": series.metric, **labels}, **columns}).encode()
 
 
 class Alertmanager(_Server):

@@ -20,10 +20,13 @@ from rating_demo.truth import Cell, Who
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The server that holds the scenarios."""
+    """A server that holds the scenarios."""
 
+    server: str
+    """What it is and its version, as it says itself."""
     url: str
-    restart: Callable[[], None]
+    dialect: str = "prometheus"
+    restart: Callable[[], None] = lambda: None
 
 
 def collected(source: CounterSource, meter: Meter, period: Period, window: timedelta = WINDOW) -> list[Closing | Held]:

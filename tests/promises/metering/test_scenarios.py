@@ -20,19 +20,12 @@ SCENARIOS = {scenario.sentence: scenario for scenario in scenarios()}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sentence", SCENARIOS)
-def test_billed_equals_what_the_samples_prove(sentence: str, ground: Ground, scoreboard: list[Row]) -> None:
-    source = PrometheusSource([ground.url])
-    scoreboard.append(_proven("Prometheus", ground.url, source, SCENARIOS[sentence]))
+def test_billed_equals_what_the_samples_prove(sentence: str, any_ground: Ground, scoreboard: list[Row]) -> None:
+    source = PrometheusSource([any_ground.url], dialect=any_ground.dialect)
+    scoreboard.append(_proven(any_ground, source, SCENARIOS[sentence]))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("sentence", SCENARIOS)
-def test_victoriametrics_gives_the_same_answers(sentence: str, victoria: Ground, scoreboard: list[Row]) -> None:
-    source = PrometheusSource([victoria.url], dialect="victoriametrics")
-    scoreboard.append(_proven("VictoriaMetrics", victoria.url, source, SCENARIOS[sentence]))
-
-
-def _proven(server: str, url: str, source: PrometheusSource, scenario: Scenario) -> Row:
+def _proven(ground: Ground, source: PrometheusSource, scenario: Scenario) -> Row:
     closings = collected(source, scenario.meter, scenario.period)
     assert [closing for closing in closings if isinstance(closing, Held)] == []
     ours, proven = cells(closings), scenario.world.cells(scenario.period, WINDOW)
@@ -42,8 +35,8 @@ def _proven(server: str, url: str, source: PrometheusSource, scenario: Scenario)
     assert wrong == {}, "cell: (billed, proven)"
     assert totals(ours) == observable
     assert all(billed <= true[who] for who, billed in totals(ours).items())
-    estimate = increase(url, scenario)
-    return Row(server, scenario.sentence, true, observable, totals(ours), estimate, len(wrong), len(proven))
+    estimate = increase(ground.url, scenario)
+    return Row(ground.server, scenario.sentence, true, observable, totals(ours), estimate, len(wrong), len(proven))
 
 
 @pytest.mark.slow
