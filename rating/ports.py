@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from rating.core.alerts import Alert, Heard
 from rating.core.checks import AdjustmentRecord, ClosingRecord, Record
 from rating.core.counters import Readings
+from rating.core.deliveries import Attempt, Delivery
 from rating.core.invoices import Draft, Invoice
 from rating.core.meters import Meter
+from rating.core.notices import Notification, Preference, Told
 from rating.core.periods import Period
 from rating.core.subscriptions import Subscription
 from rating.core.windows import Adjustment, Closing, Completeness, Evidence, Held, Usage
@@ -149,7 +152,58 @@ class Accrual(NamedTuple):
     """Exact, in major units, as `numerator/denominator`."""
 
 
-class Book(Protocol):
+class Notices(Protocol):
+    """The part of the book that is about telling people. Its entries are as append-only as all others.
+
+    Raises as Book does.
+    """
+
+    def hear(self, alerts: Sequence[Alert], *, at: datetime) -> int:
+        """Keep alerts that were heard; returns how many are new. In any order and however often: each once."""
+
+    def heard(self, since: datetime) -> tuple[Heard, ...]:
+        """Alerts first heard at or after `since`, by when, then by key."""
+
+    def tell(self, notifications: Sequence[Notification], *, at: datetime) -> tuple[Notification, ...]:
+        """Keep notifications with the ways they are to go out on, all in one transaction; returns those that are new.
+
+        What is told already under its key is the same entry whatever its numbers are by now: the first ones stand.
+        """
+
+    def told(self, keys: Collection[str]) -> frozenset[str]:
+        """Which of these keys are told: cheap to ask often."""
+
+    def notifications(self, *, customer: str | None = None, since: datetime | None = None) -> tuple[Told, ...]:
+        """Notifications by when they were told, then by id."""
+
+    def notification(self, name: str) -> Told | None:
+        """The notification with this id."""
+
+    def deliveries(self, notification: str | None = None) -> tuple[Delivery, ...]:
+        """Every way of every notification (or of one) with its attempts, by when it was told, id and plan."""
+
+    def undelivered(self) -> tuple[Delivery, ...]:
+        """Those on which something is still to be done: cheap to ask often."""
+
+    def attempted(self, attempt: Attempt, *, at: datetime) -> bool:
+        """Keep an attempt. True when it is new; Contradiction when its number was kept with another outcome, BookError
+        for a way that was never planned, Overtaken when an attempt before it is missing.
+        """
+
+    def prefer(self, preference: Preference, *, at: datetime) -> bool:
+        """Keep what a customer wants to hear. False when that is what stands already."""
+
+    def preferences(self, customer: str | None = None) -> tuple[tuple[Preference, datetime], ...]:
+        """What stands, by customer and topic, and since when."""
+
+    def open_notification(self, name: str, *, at: datetime) -> bool:
+        """Keep that the customer has read it. False when that is known; BookError when there is none of this id."""
+
+    def opened(self, customer: str) -> Mapping[str, datetime]:
+        """The ids of what a customer has read, and when."""
+
+
+class Book(Notices, Protocol):
     """The append-only record.
 
     Every entry has a key computed from what it is about. The same entry twice is nothing; the same key with different

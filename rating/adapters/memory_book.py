@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
+from rating.adapters.memory_notices import MemoryNotices
 from rating.core.entries import (
     GENESIS,
     adjustable,
@@ -34,10 +35,11 @@ from rating.core.windows import Adjustment, Closing, Completeness, Held, Usage
 from rating.ports import Accrual, AdjustmentEntry, ClosingHead, HeldEntry, KeptCatalogue, UsageRow
 
 
-class MemoryBook:
+class MemoryBook(MemoryNotices):
     """Safe to share between threads; gone with the process."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._turn = threading.RLock()
         self._closings: dict[tuple[str, datetime], tuple[Closing, str, datetime]] = {}
         self._adjustments: dict[tuple[str, datetime], list[AdjustmentEntry]] = {}

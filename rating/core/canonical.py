@@ -116,6 +116,9 @@ def _new_decoder(kind: Any) -> _Turn:
     if origin is tuple and arguments[1:] == (Ellipsis,):
         inner = _decoder(arguments[0])
         return lambda items: tuple(inner(item) for item in items)
+    if origin is tuple:
+        inners = [_decoder(argument) for argument in arguments]
+        return lambda items: tuple(inner(item) for inner, item in zip(inners, items, strict=True))
     if isinstance(kind, type) and issubclass(kind, Enum | Currency):
         return kind
     if dataclasses.is_dataclass(kind):

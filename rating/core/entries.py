@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from rating.core.canonical import canonical, digest
+from rating.core.deliveries import Attempt
 from rating.core.invoices import Draft, Invoice, invoice_number
 from rating.core.periods import Period, from_milliseconds, milliseconds, seconds, stamp
 from rating.core.subscriptions import Subscription
@@ -156,6 +157,29 @@ def recorded_after(at: datetime, issued: datetime | None) -> datetime:
     What an invoice was charged from is usage as of its issue; an adjustment it could not know must not be of that time.
     """
     return recorded(at) if issued is None else max(recorded(at), issued + timedelta(milliseconds=1))
+
+
+def attemptable(attempt: Attempt, *, planned: bool, made: int) -> None:
+    """Raises:
+    BookError: the notification does not go out on that way.
+    Overtaken: it does not follow the `made` attempts there were.
+    """
+    where = f"notification {attempt.notification} by {attempt.channel}"
+    if not planned:
+        raise BookError(f"{where} was never planned; `rating notify show` lists the ways of a notification")
+    if attempt.number > made + 1:
+        raise Overtaken(f"{where}: attempt {attempt.number} does not follow {made} attempts; read them again")
+
+
+def same_attempt(attempt: Attempt, kept: Attempt) -> None:
+    """Raises:
+    Contradiction: the attempt of this number ended otherwise. What the other side said may differ.
+    """
+    if attempt.outcome is not kept.outcome:
+        raise Contradiction(
+            f"attempt {attempt.number} of notification {attempt.notification} by {attempt.channel} was kept as "
+            f"{kept.outcome} and is now {attempt.outcome}; two engines deliver at once, end one of them"
+        )
 
 
 def same_subscription(subscription: Subscription, kept: Subscription) -> None:

@@ -13,6 +13,7 @@ from rating.adapters.store import adjusted, contracts, counted, issued, schema
 from rating.adapters.store.bulk import insert_rows
 from rating.adapters.store.claims import Claims
 from rating.adapters.store.engine import Database
+from rating.adapters.store.notices import StoreNotices
 from rating.adapters.store.tables import ENTRIES
 from rating.adapters.store.tables import accruals as accruals_table
 from rating.adapters.store.tables import closings as closings_table
@@ -51,7 +52,7 @@ def migrate(url: str) -> tuple[str | None, str]:
         database.close()
 
 
-class StoreBook:
+class StoreBook(StoreNotices):
     """Safe to share between threads. Closes its connections at the end of `with`."""
 
     def __init__(self, database: Database) -> None:

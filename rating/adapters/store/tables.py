@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 """The schema this code reads and writes; the newest file in migrations/versions."""
 
 METADATA = MetaData(
@@ -196,6 +196,77 @@ lines = _table(
 )
 """The lines inside `invoices.content`, spread out for SQL."""
 
+alerts = _table(
+    "alerts",
+    Column("id", INT, primary_key=True),
+    _text("key"),
+    _text("content"),
+    _int("at"),
+    UniqueConstraint("key"),
+    Index(None, "at"),
+)
+"""What was heard from Alertmanager: hints, never the truth."""
+
+notifications = _table(
+    "notifications",
+    Column("id", INT, primary_key=True),
+    _text("key"),
+    _text("name"),
+    _text("kind"),
+    _text("consumer"),
+    _text("customer"),
+    _text("content"),
+    _int("at"),
+    UniqueConstraint("key"),
+    UniqueConstraint("name"),
+    Index(None, "customer"),
+    Index(None, "at"),
+)
+
+deliveries = _table(
+    "deliveries",
+    Column("id", INT, primary_key=True),
+    _int("notification", ForeignKey("notifications.id")),
+    _text("channel"),
+    UniqueConstraint("notification", "channel"),
+)
+"""The ways on which a notification goes out, one row each; what was planned for them is in its content."""
+
+attempts = _table(
+    "attempts",
+    Column("id", INT, primary_key=True),
+    _int("delivery", ForeignKey("deliveries.id")),
+    _int("number"),
+    _text("outcome"),
+    _int("final"),
+    _text("said"),
+    _int("retry_after"),
+    _int("at"),
+    UniqueConstraint("delivery", "number"),
+)
+"""`final` is 1 where nothing more is to be done unless a person asks for it."""
+
+preferences = _table(
+    "preferences",
+    Column("id", INT, primary_key=True),
+    _text("customer"),
+    _text("topic"),
+    _int("number"),
+    _int("wanted"),
+    _text("source"),
+    _int("at"),
+    UniqueConstraint("customer", "topic", "number"),
+)
+
+opened = _table(
+    "opened",
+    Column("id", INT, primary_key=True),
+    _int("notification", ForeignKey("notifications.id")),
+    _int("at"),
+    UniqueConstraint("notification"),
+)
+"""Notifications that a customer has read in the inbox."""
+
 accruals = _table(
     "accruals",
     Column("id", INT, primary_key=True),
@@ -220,5 +291,11 @@ ENTRIES = (
     cancellations,
     invoices,
     lines,
+    alerts,
+    notifications,
+    deliveries,
+    attempts,
+    preferences,
+    opened,
 )
 """Append-only: the database refuses to change or remove their rows."""

@@ -9,10 +9,13 @@ from fractions import Fraction
 
 from sqlalchemy import Connection, create_engine, text
 
+from rating.core.alerts import Alert
 from rating.core.canonical import digest
+from rating.core.deliveries import Attempt, Outcome
 from rating.core.drafts import metered
 from rating.core.invoices import Draft, LineItem, LineKind
 from rating.core.money import Currency, Money
+from rating.core.notices import Audience, Kind, Notification, Planned, Preference, Topic
 from rating.core.periods import Period
 from rating.core.prices.price import Portion
 from rating.core.subscriptions import Subscription
@@ -39,6 +42,14 @@ def fill(book: Book, consumers: tuple[str, ...] = ("c42", "c77"), late: bool = T
     if late:
         rows = tuple(Usage(consumer, ("/search",), 3) for consumer in consumers)
         book.adjust(Adjustment("search", HOURS[5], 1, rows, "late samples", "rating"), at=NOW)
+    told = Notification(
+        Kind.ALLOWANCE_REACHED, Audience.UPSELL, "80%", "c42/pro/2026-08-01", "c42", "c42", planned=(Planned("crm"),)
+    )
+    book.hear([Alert("RatingAllowanceReached", (("consumer", "c42"),), START)], at=NOW)
+    book.tell([told], at=NOW)
+    book.attempted(Attempt(told.id, "crm", 1, Outcome.DELIVERED), at=NOW)
+    book.prefer(Preference("c42", Topic.USAGE, False, "link"), at=NOW)
+    book.open_notification(told.id, at=NOW)
     book.show_accruals([Accrual("c42/pro/2026-08-01", "api", START, 516, "516/100")], at=NOW)
 
 

@@ -18,6 +18,8 @@ COLUMN = {
     "series": "consumer", "closings": "completeness", "usage": "quantity",
     "adjustments": "reason", "adjusted": "quantity", "holds": "reason", "catalogues": "text",
     "subscriptions": "customer", "cancellations": "end", "invoices": "total_minor", "lines": "minor",
+    "alerts": "content", "notifications": "content", "deliveries": "channel", "attempts": "outcome",
+    "preferences": "wanted", "opened": "at",
 }  # fmt: skip
 
 
@@ -58,6 +60,13 @@ def test_every_table_but_the_projection_is_append_only() -> None:
          "period_end, currency, total_minor, issued_at, content, content_hash, previous_hash FROM invoices",
          "two invoices after one"),
         ("INSERT INTO lines SELECT * FROM lines", "a line charged twice"),
+        ("INSERT INTO alerts SELECT id + 100, key, content, at FROM alerts", "an alert heard twice"),
+        ("INSERT INTO notifications SELECT id + 100, key, name || 'x', kind, consumer, customer, content, at "
+         "FROM notifications", "the same told twice"),
+        ("INSERT INTO deliveries SELECT id + 100, notification, channel FROM deliveries", "one way taken twice"),
+        ("INSERT INTO attempts SELECT id + 100, delivery, number, outcome, final, said, retry_after, at FROM attempts",
+         "two attempts of one number"),
+        ("INSERT INTO opened SELECT id + 100, notification, at FROM opened", "read twice"),
         ("INSERT INTO adjusted SELECT * FROM adjusted", "a difference added twice"),
         ("INSERT INTO adjustments SELECT id + 100, closing, revision, rows, usage_digest, reason, author, evidence, at "
          "FROM adjustments", "two adjustments of one revision"),
@@ -77,6 +86,9 @@ def test_the_constraints_refuse_doubles(filled: str, twice: str, what: str) -> N
         "INSERT INTO adjusted VALUES (1, 99999, 5)",
         "INSERT INTO adjusted VALUES (99999, 1, 5)",
         "INSERT INTO adjustments VALUES (9, 99999, 1, 0, '', '', '', '{}', 0)",
+        "INSERT INTO deliveries VALUES (9, 99999, 'crm')",
+        "INSERT INTO attempts VALUES (9, 99999, 1, 'failed', 0, '', 0, 0)",
+        "INSERT INTO opened VALUES (9, 99999, 0)",
         "INSERT INTO lines SELECT 99999, line, kind, card, meter, quantity, exact, minor FROM lines WHERE invoice = 1",
     ],
 )

@@ -93,6 +93,8 @@ def test_a_book_of_the_first_schema_keeps_all_it_has(url: str) -> None:
         before = (store.invoices(), list(store.usage(DAY)), list(audit(store)))
     with raw(url) as connection:
         # What revision 0001 did not have.
+        for table in ("opened", "preferences", "attempts", "deliveries", "notifications", "alerts"):
+            connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("DROP TABLE adjusted"))
         connection.execute(text("DROP TABLE adjustments"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
