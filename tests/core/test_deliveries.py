@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rating.core.deliveries import (
@@ -75,6 +75,7 @@ def test_when_the_next_attempt_is_due(attempts, due) -> None:
     assert due_at(delivery(*attempts)) == (None if due is None else TOLD_AT + due)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(Outcome), max_size=30))
 def test_states_agree_with_what_is_due(outcomes: list[Outcome]) -> None:
     one = delivery(*outcomes)
@@ -120,6 +121,7 @@ nights = st.sampled_from(
 )
 
 
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(clock, clock, zones, nights, st.integers(0, 48 * 60))
 def test_quiet_hours_end_at_the_first_minute_that_is_not_quiet(begins, ends, zone, night, minutes) -> None:
     quiet, told = QuietHours(begins, ends, zone), night + minutes * MINUTE
