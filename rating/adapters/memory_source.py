@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from rating.core.counters import Naming, Readings, Series, together, units
+from rating.core.counters import REACH, THOUSANDTHS, WHOLE, Naming, Readings, Series, scale_of, together, units
 from rating.core.counters.coverage import MARGIN
-from rating.core.meters import Meter
+from rating.core.meters import Kind, Meter
 from rating.core.periods import Period, milliseconds
 from rating.core.vocabulary import PROCESS_START, UP
 from rating.core.windows import Query
@@ -32,26 +32,33 @@ class MemorySource:
 
     def _read(self, meter: Meter, window: Period) -> Readings:
         start, end = milliseconds(window.start), milliseconds(window.end)
-        reach = milliseconds(window.start - meter.lookback)
+        gauge = meter.kind is Kind.GAUGE
+        reach = milliseconds(window.start - (REACH * meter.hold if gauge else meter.lookback))
         naming = Naming(meter)
-        matchers = [(matcher.label, re.compile(matcher.pattern)) for matcher in meter.where]
+        patterns = [(matcher, re.compile(matcher.pattern)) for matcher in meter.where]
+        scale = scale_of(meter)
         counters = [
-            Series(labels, [time for time, _ in samples], [units(_text(value), meter.digits) for _, value in samples])
+            Series(labels, [time for time, _ in samples], [units(_text(value), scale) for _, value in samples])
             for labels, samples in self._between(meter.metric, reach, end)
-            if all(pattern.fullmatch(labels.get(label, "")) for label, pattern in matchers)
+            if all(
+                (pattern.fullmatch(labels.get(matcher.label, "")) is None) == matcher.negated
+                for matcher, pattern in patterns
+            )
         ]
         targets = {naming.target(series.labels) for series in counters}
         starts = [
-            Series(labels, [time for time, _ in samples], [units(_text(value), 3) for _, value in samples])
+            Series(labels, [time for time, _ in samples], [units(_text(value), THOUSANDTHS) for _, value in samples])
             for labels, samples in self._between(PROCESS_START, reach, end)
             if naming.target(labels) in targets
         ]
         every_up = [
-            Series(labels, [time for time, _ in samples], [units(_text(value), 0) for _, value in samples])
-            for labels, samples in self._between(UP, reach, end + MARGIN)
+            Series(labels, [time for time, _ in samples], [units(_text(value), WHOLE) for _, value in samples])
+            for labels, samples in self._between(UP, min(reach, start - MARGIN), end + MARGIN)
         ]
-        ups = [_from(series, start - MARGIN) for series in every_up if naming.target(series.labels) in targets]
-        present = {naming.identity(series.labels) for series in counters if series.times[-1] >= start - MARGIN}
+        since = min(reach, start - MARGIN) if gauge else start - MARGIN
+        ups = [_from(series, since) for series in every_up if naming.target(series.labels) in targets]
+        known = reach if gauge else start - MARGIN
+        present = {naming.identity(series.labels) for series in counters if series.times[-1] >= known}
         return Readings(
             series=[series for series in counters if naming.identity(series.labels) in present],
             starts=starts,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import fields
+from dataclasses import MISSING, Field, fields
 from datetime import timedelta
 from enum import Enum
 from fractions import Fraction
@@ -16,21 +16,25 @@ from typing import Any
 
 from rating.core.meters import Matcher, Meter
 
-# How long a window waits for late samples changes when it is closed, not what it then measures.
-_NOT_MEASURED_BY = {"settling"}
+# When a window is closed, where it is read and how far it is trusted do not change what is measured.
+_NOT_MEASURED_BY = {"settling", "sources", "max_rate", "degraded", "tolerated", "tolerated_share"}
 # Left out where a meter does not use them: the digests of windows closed before they existed still stand.
-_ADDED_LATER = {"added_metrics", "consumers", "dimension_values"}
+_ADDED_LATER = {"added_metrics", "consumers", "dimension_values", "kind", "hold", "conversion", "rounding"}
 
 
 def meter_digest(meter: Meter) -> str:
     """SHA-256 over every setting of the meter that its usage depends on, as JSON with sorted keys."""
-    settings = {field.name: _plain(getattr(meter, field.name)) for field in fields(meter)}
     measured_by = {
-        name: value
-        for name, value in settings.items()
-        if name not in _NOT_MEASURED_BY and (value or name not in _ADDED_LATER)
+        field.name: _plain(getattr(meter, field.name))
+        for field in fields(meter)
+        if field.name not in _NOT_MEASURED_BY
+        and not (field.name in _ADDED_LATER and getattr(meter, field.name) == _default(field))
     }
     return hashlib.sha256(json.dumps(measured_by, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _default(field: Field[Any]) -> Any:
+    return None if field.default is MISSING else field.default
 
 
 def _plain(value: object) -> Any:
@@ -42,7 +46,7 @@ def _plain(value: object) -> Any:
         case Fraction():
             return f"{value.numerator}/{value.denominator}"
         case Matcher():
-            return [value.label, value.pattern]
+            return [value.label, value.pattern, *(["not"] if value.negated else [])]
         case tuple():
             return [_plain(item) for item in value]
         case str() | int() | None:

@@ -63,6 +63,13 @@ class Evidence:
     """Estimate of increments between a last scrape and a crash, in the meter's resolution."""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    bound: int | None = None
+    """The most that any one consumer may have used and no sample shows, in the meter's resolution; None where no rate
+    limit is declared, and `unseen` is all there is to say."""
+    tail: int = 0
+    """With a bound: the most one consumer may have used after the last scrapes, for the next window to count."""
+    uncovered: int = 0
+    """Milliseconds, summed over gauges, in which no sample spoke for one that nobody saw gone: they count nothing."""
     digest: str = ""
     """SHA-256 over the readings used, in a documented order: the same samples give the same digest."""
 

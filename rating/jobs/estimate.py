@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from rating.core.billing import PlanAt, billing_periods, gap
 from rating.core.drafts import MeteredUsage, draft
-from rating.core.meters import Meter
+from rating.core.meters import Kind, Meter
 from rating.core.money import Currency, Money, allocate, total
 from rating.core.parts import parts
 from rating.core.periods import Period
@@ -84,6 +84,10 @@ def estimate(
         NoPlanInForce, NoTierCovers: a contract does not say what the exact usage costs.
     """
     asked = _Asked(book, source)
+    for meter in meters:
+        if meter.kind is Kind.GAUGE:
+            asked.note(f"meter {meter.name} is a gauge", "increase() and rate() are about counters; it is left out")
+    meters = [meter for meter in meters if meter.kind is Kind.COUNTER]
     exact, estimated = {}, {}
     for number, meter in enumerate(meters, 1):
         exact[meter.name] = _totals(book, meter, asked.measured(meter, span), consumer)

@@ -34,7 +34,7 @@ def _not_negative(amount: Fraction) -> Fraction:
 
 def _positive(quantity: Fraction) -> Fraction:
     if quantity <= 0:
-        raise ValueError(f"{decimal_text(quantity)} leaves nothing to price; write more than 0")
+        raise ValueError(f"{decimal_text(quantity)} leaves nothing to count or price; write more than 0")
     return quantity
 
 

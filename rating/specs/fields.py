@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, WithJsonSchema
 
+from rating.core.meters import Rate
 from rating.core.money import decimal_text
 from rating.specs.currencies import ACTIVE
 from rating.specs.nearest import or_one_of
@@ -127,6 +128,39 @@ def duration_text(value: timedelta) -> str:
             parts.append(f"{rest // length}{unit}")
             rest %= length
     return "".join(parts) or "0s"
+
+
+_RATE = re.compile(r"([\d_.]+)\s*/\s*(.+)\Z")
+
+
+def rate(value: object) -> Rate:
+    """So many units at most in any span of a length: `50/s`, `3_000/m`, `10/100ms`."""
+    match = _RATE.match(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{shown(value)} is not a rate; write it like 50/s or 3_000/m")
+    span = match[2].strip()
+    return Rate(quantity(match[1]), duration(span if span[0].isdigit() else f"1{span}"))
+
+
+def rate_text(value: Rate) -> str:
+    span = duration_text(value.span)
+    return f"{quantity_text(value.units)}/{span[1:] if span[0] == '1' and not span[1:2].isdigit() else span}"
+
+
+Tolerated = tuple[Fraction | None, Fraction | None]
+"""Units, or a share."""
+
+
+def tolerance(value: object) -> Tolerated:
+    """What may be missing: `2%` of what was counted, or so many units."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return None, share(value)
+    return quantity(value), None
+
+
+def tolerance_text(value: Tolerated) -> int | str:
+    units, part = value
+    return quantity_text(units) if units is not None else share_text(part or Fraction(0))
 
 
 def moment(value: object) -> date | datetime:
@@ -295,6 +329,17 @@ Quantity = Annotated[Fraction, *_field(quantity, quantity_text, _QUANTITY_SCHEMA
 Share = Annotated[Fraction, *_field(share, share_text, {"type": "string", "pattern": r"^\d[\d_]*(\.\d+)?\s*%?$"})]
 Duration = Annotated[
     timedelta, *_field(duration, duration_text, {"type": "string", "pattern": r"^(\d+(ms|w|d|h|m|s))+$"})
+]
+RateText = Annotated[
+    Rate, *_field(rate, rate_text, {"type": "string", "pattern": r"^[\d_]+(\.\d+)?\s*/\s*[\dwdhms]+$"})
+]
+Tolerance = Annotated[
+    Tolerated,
+    *_field(
+        tolerance,
+        tolerance_text,
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^\d[\d_]*(\.\d+)?\s*%?$"}]},
+    ),
 ]
 Moment = Annotated[date | datetime, *_field(moment, moment_text, _MOMENT_SCHEMA)]
 Anchor = Annotated[

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from fractions import Fraction
 
 from rating.core.counters import OTHER
-from rating.core.meters import Matcher, Meter
+from rating.core.meters import MILLISECONDS, Degraded, Kind, Matcher, Meter
+from rating.core.money import Rounding
 from rating.specs.fields import duration_text, share_text
 from rating.specs.findings import Findings, Place
 from rating.specs.nearest import or_one_of
@@ -19,6 +21,8 @@ def meter_of(name: str, spec: MeterSpec, place: Place, findings: Findings) -> Me
     _labels(spec, place, findings)
     _values(spec, place, findings)
     _times(spec, place, findings)
+    _shape(spec, place, findings)
+    _trust(spec, place, findings)
     if spec.coverage > 1:
         findings.add(place.at("coverage"), f"{share_text(spec.coverage)} is more than 100%", "write a share up to 100%")
     if findings.count > before:
@@ -27,15 +31,19 @@ def meter_of(name: str, spec: MeterSpec, place: Place, findings: Findings) -> Me
     kept = tuple(
         tuple(spec.dimension_values[label]) if label in spec.dimension_values else None for label in spec.dimensions
     )
+    units, share = spec.tolerate or (None, None)
     return Meter(
         name=name,
         metric=metrics[0],
         added_metrics=tuple(metrics[1:]),
         consumer=spec.consumer,
         dimensions=tuple(spec.dimensions),
-        where=tuple(Matcher(label, pattern) for label, pattern in sorted(spec.where.items())),
+        where=(
+            *(Matcher(label, pattern) for label, pattern in sorted(spec.where.items())),
+            *(Matcher(label, pattern, negated=True) for label, pattern in sorted(spec.where_not.items())),
+        ),
         unit=spec.unit,
-        digits=spec.resolution,
+        digits=spec.resolution + (MILLISECONDS if spec.kind is Kind.GAUGE else 0),
         lifetime=spec.counter,
         births=spec.births,
         replica_labels=tuple(spec.replica_labels),
@@ -48,7 +56,60 @@ def meter_of(name: str, spec: MeterSpec, place: Place, findings: Findings) -> Me
         coverage=spec.coverage,
         consumers=tuple(sorted((key.removeprefix("sha256:"), consumer) for key, consumer in spec.consumers.items())),
         dimension_values=kept if spec.dimension_values else (),
+        kind=spec.kind,
+        hold=spec.hold,
+        conversion=spec.conversion.factor if spec.conversion else Fraction(1),
+        rounding=spec.conversion.round if spec.conversion else Rounding.HALF_UP,
+        max_rate=spec.max_rate,
+        degraded=spec.degraded,
+        tolerated=units,
+        tolerated_share=share,
+        sources=tuple(spec.sources),
     )
+
+
+def _shape(spec: MeterSpec, place: Place, findings: Findings) -> None:
+    """What counters have and gauges have not, and the other way round."""
+    metrics = [(place.at("metric"), spec.metric)] if spec.metric is not None else []
+    metrics += [(place.at("metrics", i), metric) for i, metric in enumerate(spec.metrics)]
+    if spec.kind is Kind.GAUGE:
+        for key in ("counter", "births"):
+            if key in spec.model_fields_set:
+                findings.add(place.at(key), "is about counters, and this is a gauge", "leave it out")
+        if spec.max_rate is not None:
+            hint = (
+                "leave it out: between two samples a gauge may have any value, and what it came to is the step rule's"
+            )
+            findings.add(place.at("max_rate"), "is about counters, and this is a gauge", hint)
+        if spec.resolution > 12 - MILLISECONDS:
+            what = f"a gauge's time is counted in milliseconds, which leaves its readings {12 - MILLISECONDS} decimals"
+            findings.add(place.at("resolution"), what, 'write "0.000000001" or coarser')
+        for at, metric in metrics:
+            if metric.endswith(("_total", "_count", "_sum", "_bucket")):
+                findings.warn(at, f'"{metric}" is called as counters are', "leave kind: gauge out if it only rises")
+        if timedelta(0) < spec.hold < spec.scrape_interval:
+            what = (
+                f"a sample that holds for {duration_text(spec.hold)} has ended before the next scrape after "
+                f"{duration_text(spec.scrape_interval)}"
+            )
+            findings.add(place.at("hold"), what, "write several scrape intervals, such as 5m")
+        if spec.hold <= timedelta(0):
+            findings.add(place.at("hold"), "a sample that holds for 0s counts nothing", "write a time such as 5m")
+        return
+    if "hold" in spec.model_fields_set:
+        findings.add(place.at("hold"), "is about gauges, and this is a counter", "write kind: gauge, or leave it out")
+    for at, metric in metrics:
+        if metric.endswith("_bucket") and "le" not in spec.where:
+            hint = f'bill {metric.removesuffix("_bucket")}_count, or one bucket by where: {{le: "0\\.5"}}'
+            findings.add(at, f'"{metric}" counts each observation once in every bucket it fits', hint)
+
+
+def _trust(spec: MeterSpec, place: Place, findings: Findings) -> None:
+    if spec.degraded is Degraded.HOLD and spec.tolerate is not None:
+        findings.add(place.at("tolerate"), "degraded: hold tolerates nothing", "keep one of them")
+    for i, source in enumerate(spec.sources):
+        if source in spec.sources[:i]:
+            findings.add(place.at("sources", i), f'"{source}" is listed twice', "it would be counted twice; keep one")
 
 
 def _metrics(spec: MeterSpec, place: Place, findings: Findings) -> None:

@@ -21,7 +21,7 @@ def canonical_text(spec: CatalogueSpec) -> str:
     """YAML, readable by people and by `compile_catalogue`."""
     written = spec.model_dump(exclude_defaults=True, by_alias=True)
     for meter in written.get("meters", {}).values():
-        for key in ("consumers", "dimension_values", "where"):
+        for key in ("consumers", "dimension_values", "where", "where_not"):
             if key in meter:
                 meter[key] = dict(sorted(meter[key].items()))
     _keep_beyond(spec, written)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticKnownError
 
-from rating.core.meters import BirthPolicy, Lifetime
+from rating.core.meters import BirthPolicy, Degraded, Kind, Lifetime
 from rating.core.money import Rounding
 from rating.core.periods import Cadence
 from rating.core.plans import Prorate, Versions
@@ -25,6 +25,7 @@ from rating.specs.agreements import (
     FeeSpec,
     Owed,
     PoolSpec,
+    PositiveQuantity,
     ShareSpec,
     TaxSpec,
 )
@@ -38,12 +39,14 @@ from rating.specs.fields import (
     Metric,
     Moment,
     Quantity,
+    RateText,
     Regex,
     Resolution,
     Secret,
     Share,
     Spec,
     Text,
+    Tolerance,
     Zone,
     secret,
 )
@@ -51,8 +54,35 @@ from rating.specs.prices import PriceSpec
 from rating.specs.words import words
 
 
+class UnitsSpec(Spec):
+    """The meter counts in another unit than the metric does."""
+
+    per: PositiveQuantity | None = Field(
+        default=None, description="One unit of the meter is so many of the metric's: 1_073_741_824 for GiB from bytes."
+    )
+    times: PositiveQuantity | None = Field(
+        default=None, description='One of the metric\'s is so many units of the meter: "0.001" for seconds from ms.'
+    )
+    round: Annotated[Rounding, *words(Rounding)] = Field(
+        default=Rounding.HALF_UP,
+        description="How a converted reading is rounded to the resolution. Readings are rounded and not usage, so that "
+        "windows add up to any period whatever way it is cut.",
+    )
+
+    @model_validator(mode="after")
+    def _one_factor(self) -> Self:
+        if (self.per is None) == (self.times is None):
+            raise ValueError("a conversion divides or multiplies; write exactly one of per and times")
+        return self
+
+    @property
+    def factor(self) -> Fraction:
+        """Units of the meter for one of the metric's."""
+        return self.times if self.times is not None else 1 / (self.per or Fraction(1))
+
+
 class MeterSpec(Spec):
-    """A counter to bill from: where it is found in Prometheus and what to believe about it."""
+    """A counter or gauge to bill from: where it is found in Prometheus and what to believe about it."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["metric"]}, {"required": ["metrics"]}]})
 
@@ -61,7 +91,27 @@ class MeterSpec(Spec):
         description="Several Prometheus counters in place of one metric: usage is the sum of them all.",
     )
     metric: Metric | None = Field(
-        default=None, validate_default=True, description="The Prometheus counter, such as api_requests_total."
+        default=None,
+        validate_default=True,
+        description="The Prometheus counter, such as api_requests_total or a histogram's _sum or _count; or a gauge.",
+    )
+    kind: Annotated[Kind, *words(Kind)] = Field(
+        default=Kind.COUNTER,
+        description="counter: usage is how far it rises. gauge: usage is its value times the seconds it lasted, as "
+        "byte-seconds or connected-seconds.",
+    )
+    hold: Duration = Field(
+        default=timedelta(minutes=5),
+        description="Of a gauge: how long a sample counts where no next one follows, as its target cannot be scraped "
+        "or was taken away. Beyond it nothing is counted and the window says so.",
+    )
+    conversion: UnitsSpec | None = Field(
+        default=None, description="Count in another unit than the metric: {per: 1_000} for thousands of tokens."
+    )
+    sources: list[Key] = Field(
+        default_factory=list,
+        description="Names of the sources (RATING_SOURCES) it is read from. Several are shards: each has targets of "
+        "its own, and they add up.",
     )
     consumer: Label = Field(description="The label whose value is the consumer, such as consumer_id.")
     consumers: dict[Secret, Text] = Field(
@@ -82,6 +132,10 @@ class MeterSpec(Spec):
     where: dict[Label, Regex] = Field(
         default_factory=dict,
         description='Bill only series whose labels match these regular expressions as a whole: {status: "2.."}.',
+    )
+    where_not: dict[Label, Regex] = Field(
+        default_factory=dict,
+        description='Leave out series whose labels match these regular expressions as a whole: {endpoint: "/health"}.',
     )
     unit: Text = Field(default="request", description="What one unit is called, in the singular.")
     resolution: Resolution = Field(
@@ -122,6 +176,20 @@ class MeterSpec(Spec):
     coverage: Share = Field(
         default=Fraction(98, 100),
         description="Share of the expected scrapes below which a window is held instead of billed.",
+    )
+    degraded: Annotated[Degraded, *words(Degraded)] = Field(
+        default=Degraded.BILL,
+        description="A window with gaps, restarts or unproven births: bill what was seen, or hold it for a person.",
+    )
+    tolerate: Tolerance | None = Field(
+        default=None,
+        description="Hold a window that lacks more than this: a share of what it counted (2%), or units. What it lacks "
+        "is its bound where max_rate is given, and an estimate elsewhere.",
+    )
+    max_rate: RateText | None = Field(
+        default=None,
+        description="The most that one consumer can use, over all targets together, as a rate limiter enforces it: "
+        "50/s is at most 50 in any second. Windows then carry a strict bound of what they may lack.",
     )
 
     @field_validator("metric", mode="before")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from rating.core import vocabulary as names
-from rating.core.meters import Meter
+from rating.core.meters import Kind, Meter
 from rating_rules.groups import Group, Record
 from rating_rules.live import SUBSCRIBED, accrued_through, counter, identities, per_consumer
 from rating_rules.policy import Policy
@@ -26,8 +26,15 @@ def meter_group(meter: Meter, policy: Policy) -> Group:
     span = max(policy.rate_span, 4 * meter.scrape_interval)
     # A dimension that bears one of our own labels' names would be overwritten: it stays in the windows, not here.
     dimensions = tuple(label for label in meter.dimensions if label not in _RESERVED)
-    rate = per_consumer(meter, identities(meter, call("rate", counter(meter).over(span))), *dimensions)
-    window = per_consumer(meter, identities(meter, call("increase", counter(meter).over(meter.window))))
+    if meter.kind is Kind.GAUGE:
+        # What a gauge shows is how much of its usage each second adds.
+        pace: Expr = counter(meter)
+        mean = call("avg_over_time", counter(meter).over(meter.window))
+        window = per_consumer(meter, identities(meter, mean)) * meter.window.total_seconds()
+    else:
+        pace = call("rate", counter(meter).over(span))
+        window = per_consumer(meter, identities(meter, call("increase", counter(meter).over(meter.window))))
+    rate = per_consumer(meter, identities(meter, pace), *dimensions)
     spoken = by("count", target_labels(meter), counter(meter))
     if not meter.as_scraped:
         # By consumer only the engine can count it; whether its targets speak is still seen.

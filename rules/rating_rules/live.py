@@ -20,7 +20,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from rating.core import vocabulary as names
-from rating.core.meters import Lifetime, Meter
+from rating.core.meters import Kind, Lifetime, Meter
 from rating_rules.groups import Record
 from rating_rules.policy import Policy
 from rating_rules.promql import Aggregate, Binary, Expr, Match, Number, Selector, Subquery, by, call, metric, renamed
@@ -33,7 +33,7 @@ _TICK = timedelta(milliseconds=1)
 
 def counter(meter: Meter) -> Selector:
     """The meter's counters that name a consumer."""
-    where = (Match(matcher.label, "=~", matcher.pattern) for matcher in meter.where)
+    where = (Match(matcher.label, "!~" if matcher.negated else "=~", matcher.pattern) for matcher in meter.where)
     return metric(meter.metric, Match(meter.consumer, "!=", ""), *where)
 
 
@@ -44,11 +44,13 @@ def identities(meter: Meter, expr: Expr) -> Expr:
 
 
 def per_consumer(meter: Meter, expr: Expr, *dimensions: str) -> Expr:
-    """Summed by consumer (and dimensions), under the label `consumer` whatever the meter's own is called."""
+    """Summed by consumer (and dimensions) in the meter's unit, under the label `consumer` whatever the meter's is."""
     if meter.consumer == "consumer":
-        return by("sum", ("consumer", *dimensions), expr)
-    summed = by("sum", (meter.consumer, *dimensions), expr)
-    return by("sum", ("consumer", *dimensions), renamed(summed, meter.consumer, "consumer"))
+        summed: Expr = by("sum", ("consumer", *dimensions), expr)
+    else:
+        named = renamed(by("sum", (meter.consumer, *dimensions), expr), meter.consumer, "consumer")
+        summed = by("sum", ("consumer", *dimensions), named)
+    return summed if meter.conversion == 1 else summed * float(meter.conversion)
 
 
 def accrued_through(meter: str) -> Expr:
@@ -95,9 +97,14 @@ def usage_units(meter: Meter) -> Expr:
 
 
 def live_records(meter: Meter, policy: Policy) -> tuple[Record, ...]:
-    """Exact usage alone where PromQL cannot tell it by consumer: several metrics, keys that stand for consumers."""
+    """Exact usage alone where PromQL cannot tell it by consumer: several metrics, keys that stand for consumers.
+
+    And for gauges: what one came to since T has no fixed range to average over.
+    """
     labels = {"meter": meter.name}
     estimated = Record(names.ESTIMATED_USAGE_UNITS, usage_units(meter), labels)
     return (
-        (Record(names.LIVE_UNITS, live_units(meter, policy), labels), estimated) if meter.as_scraped else (estimated,)
+        (Record(names.LIVE_UNITS, live_units(meter, policy), labels), estimated)
+        if meter.as_scraped and meter.kind is Kind.COUNTER
+        else (estimated,)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from rating.core import vocabulary as names
-from rating.core.meters import Lifetime, Meter
+from rating.core.meters import Kind, Lifetime, Meter
 from rating_rules.examples import matching
 from rating_rules.stories import MISSING, STALE, Answer, Series, Story, selector, series
 
@@ -56,9 +56,11 @@ def through(meter: Meter) -> Series:
 
 def live_stories(meter: Meter) -> tuple[Story, ...]:
     """Empty when a pattern of the meter has no known example, or its window is no multiple of its scrapes; and when
-    only the engine can tell its usage by consumer."""
+    only the engine can tell its usage by consumer, or what a counter's unit is converted to."""
     times = LiveTimes(meter)
-    if not meter.as_scraped or labels_of(meter, "x") is None or times.t != meter.window or not meter.target_labels:
+    if not meter.as_scraped or meter.kind is Kind.GAUGE or meter.conversion != 1:
+        return ()
+    if labels_of(meter, "x") is None or times.t != meter.window or not meter.target_labels:
         return ()
     return (_since_t(meter, times), _without_t(meter, times))
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.core.counters import Name, Naming, Reading, column, partition, units
+from rating.core.counters import WHOLE, Name, Naming, Reading, Scale, column, partition, units
 from rating.core.keys import meter_digest
 from rating.core.meters import Meter
-from rating.core.money import round_ratio
+from rating.core.money import Rounding, round_ratio
 from rating.core.periods import Period
 from rating.core.schedule import due_windows, windows
 from rating.core.windows import Usage
@@ -72,14 +73,43 @@ halves = st.builds(lambda whole, digits: (whole + 0.5) / 10**digits, st.integers
 def test_a_column_is_quantised_as_each_of_its_numbers_in_fractions(numbers: list[float], digits: int) -> None:
     texts = [repr(number) for number in numbers]
     exact = [Fraction(number) * 10**digits for number in numbers]
-    assert column(texts, digits) == [round_ratio(number.numerator, number.denominator) for number in exact]
-    assert column(texts, digits) == [units(text, digits) for text in texts]
+    assert column(texts, Scale(Fraction(10**digits))) == [
+        round_ratio(number.numerator, number.denominator) for number in exact
+    ]
+    assert column(texts, Scale(Fraction(10**digits))) == [units(text, Scale(Fraction(10**digits))) for text in texts]
+
+
+@given(
+    st.lists(st.one_of(floats, halves, st.integers(0, 2**50).map(float)), max_size=20),
+    st.fractions(min_value=Fraction(1, 2**31), max_value=1000, max_denominator=2**31),
+    st.sampled_from(Rounding),
+)
+def test_a_converted_column_is_rounded_as_each_of_its_numbers_in_fractions(
+    numbers: list[float], factor: Fraction, rounding: Rounding
+) -> None:
+    exact = [Fraction(number) * factor for number in numbers]
+    assert column([repr(number) for number in numbers], Scale(factor, rounding)) == [
+        round_ratio(number.numerator, number.denominator, rounding) for number in exact
+    ]
+
+
+@given(st.lists(st.integers(0, 2**40), min_size=3, max_size=12), st.integers(2, 2**31), st.sampled_from(Rounding))
+def test_converted_windows_add_up_whatever_way_the_period_is_cut(
+    raised: list[int], per: int, rounding: Rounding
+) -> None:
+    """And differ from the exact conversion of the whole by less than one step."""
+    scale = Scale(Fraction(1, per), rounding)
+    readings = [sum(raised[:count]) for count in range(1, len(raised) + 1)]
+    units_at = column([str(reading) for reading in readings], scale)
+    windows = [after - before for before, after in pairwise(units_at)]
+    assert sum(windows) == units_at[-1] - units_at[0]
+    assert abs(sum(windows) - Fraction(readings[-1] - readings[0], per)) <= 1
 
 
 @pytest.mark.parametrize("text", ["NaN", "+Inf", "-Inf"])
 def test_what_is_not_finite_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a finite"):
-        column(["1", text], 0)
+        column(["1", text], WHOLE)
 
 
 DAY = datetime(2026, 10, 1, tzinfo=UTC)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import timedelta
+from fractions import Fraction
 
 import pytest
 
 from rating.core.keys import meter_digest
-from rating.core.meters import Matcher, Meter
+from rating.core.meters import Degraded, Kind, Matcher, Meter, Rate
+from rating.core.money import Rounding
 from rating.errors import SpecError
 from rating.specs.compile import compile_catalogue
+from rating.specs.fields import rate, rate_text
 
 KEY = "sk_live_51H8zzzzzzzzqW3t"
 SHAPES = f"""version: 1
@@ -56,6 +60,61 @@ def test_a_meter_without_the_new_words_keeps_the_digest_it_was_closed_under() ->
         assert meter_digest(replace(meter, **change)) != before, change
 
 
+GAUGE = """version: 1
+currency: USD
+meters:
+  stored:
+    metric: bucket_bytes
+    kind: gauge
+    consumer: tenant
+    hold: 10m
+    unit: GiB second
+    resolution: "0.001"
+    conversion: {per: 1_073_741_824, round: half_even}
+    where_not: {bucket: "tmp-.*"}
+    tolerate: 2%
+    sources: [eu, us]
+  tokens: {metric: tokens_total, consumer: tenant, conversion: {per: 1_000}, max_rate: 3_000/m, tolerate: 500}
+"""
+
+
+def test_a_gauge_is_read_to_its_resolution_and_counted_a_thousand_times_finer() -> None:
+    catalogue = compile_catalogue([("c.yaml", GAUGE)])
+    stored, tokens = catalogue.meters["stored"], catalogue.meters["tokens"]
+    assert (stored.kind, stored.digits, stored.reading_digits) == (Kind.GAUGE, 6, 3)
+    assert (stored.conversion, stored.rounding) == (Fraction(1, 2**30), Rounding.HALF_EVEN)
+    assert stored.where == (Matcher("bucket", "tmp-.*", negated=True),)
+    assert (stored.tolerated, stored.tolerated_share) == (None, Fraction(2, 100))
+    assert stored.sources == ("eu", "us")
+    assert (tokens.conversion, tokens.tolerated) == (Fraction(1, 1000), 500)
+    assert tokens.max_rate == Rate(Fraction(3000), timedelta(minutes=1))
+    assert compile_catalogue([("book", catalogue.text)]) == catalogue
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"), {"50/s": "50/s", "10 / 100ms": "10/100ms", "7_000/1h30m": "7000/h30m"}.items()
+)
+def test_a_rate_is_units_in_a_span(written: str, kept: str) -> None:
+    assert rate_text(rate(written)) == kept
+    assert rate(kept) == rate(written)
+
+
+def test_what_does_not_change_a_measurement_does_not_change_its_digest() -> None:
+    meter = Meter("calls", "api_requests_total", "consumer_id")
+    for change in (
+        {"sources": ("eu",)},
+        {"degraded": Degraded.HOLD},
+        {"max_rate": rate("50/s")},
+        {"tolerated": Fraction(1)},
+    ):
+        assert meter_digest(replace(meter, **change)) == meter_digest(meter), change
+    for change in ({"conversion": Fraction(1, 1000)}, {"where": (Matcher("a", "b", negated=True),)}):
+        assert meter_digest(replace(meter, **change)) not in (
+            meter_digest(meter),
+            meter_digest(replace(meter, where=(Matcher("a", "b"),))),
+        )
+
+
 MISTAKES = {
     "metric: a_total, metrics: [b_total]": "metrics: metric is written as well; "
     "list every counter here, or keep metric alone",
@@ -73,6 +132,24 @@ MISTAKES = {
     "become; name the consumer",
     f"metric: a_total, consumers: {{abc: x, sha256:{hashlib.sha256(b'abc').hexdigest()}: y}}": "consumers: a key and "
     "its digest are both there; keep one of them",
+    "metric: g, kind: gauge, counter: durable": "counter: is about counters, and this is a gauge; leave it out",
+    "metric: g, kind: gauge, births: zero": "births: is about counters, and this is a gauge; leave it out",
+    "metric: g, kind: gauge, max_rate: 5/s": "max_rate: is about counters, and this is a gauge; leave it out: between "
+    "two samples a gauge may have any value, and what it came to is the step rule's",
+    'metric: g, kind: gauge, resolution: "0.0000000001"': "resolution: a gauge's time is counted in milliseconds, "
+    'which leaves its readings 9 decimals; write "0.000000001" or coarser',
+    "metric: g, kind: gauge, hold: 10s": "hold: a sample that holds for 10s has ended before the next scrape "
+    "after 15s; write several scrape intervals, such as 5m",
+    "metric: a_total, hold: 10m": "hold: is about gauges, and this is a counter; write kind: gauge, or leave it out",
+    "metric: a_seconds_bucket": 'metric: "a_seconds_bucket" counts each observation once in every bucket it fits; bill '
+    'a_seconds_count, or one bucket by where: {le: "0\\.5"}',
+    "metric: a_total, max_rate: 50": "max_rate: 50 is not a rate; write it like 50/s or 3_000/m",
+    "metric: a_total, max_rate: 50/x": 'max_rate: "1x" is not a duration; write it like 15s, 5m, 1h or 15d',
+    "metric: a_total, conversion: {per: 10, times: 10}": "conversion: a conversion divides or multiplies; write "
+    "exactly one of per and times",
+    "metric: a_total, conversion: {per: 0}": "conversion, per: 0 leaves nothing to count or price; write more than 0",
+    "metric: a_total, degraded: hold, tolerate: 1%": "tolerate: degraded: hold tolerates nothing; keep one of them",
+    "metric: a_total, sources: [eu, eu]": 'sources 2: "eu" is listed twice; it would be counted twice; keep one',
     "metric: a_total, dimensions: [model], volatile_labels: [model]": 'volatile_labels 1: label "model" is billed by, '
     "but it may change while the counter goes on; remove it here or there",
 }

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rating.adapters.prometheus.client import Client, milliseconds
 from rating.adapters.prometheus.decoding import AnyReply, MatrixReply, NamesReply, VectorReply, labels
-from rating.core.counters import SOURCE, Name, Naming, Reading, Series, column
+from rating.core.counters import SOURCE, Name, Naming, Reading, Scale, Series, column
 from rating.core.windows import Query
 from rating.errors import EdgeDisagrees
 
@@ -55,11 +55,11 @@ def labelled(found: dict[str, str], server: int) -> dict[str, str]:
 class Asking:
     """Raises as Client does; one server that fails fails the question, for a part is not the whole."""
 
-    def __init__(self, clients: Sequence[Client], names: Names, digits: int, hides: str = "") -> None:
+    def __init__(self, clients: Sequence[Client], names: Names, scale: Scale, hides: str = "") -> None:
         """`hides`: a label whose values are secrets, such as API keys; evidence and errors show none of them."""
         self._clients = clients
         self._names = names
-        self._digits = digits
+        self._scale = scale
         self._secret = re.compile(rf'\b{hides}=~"(?:[^"\\]|\\.)*"') if hides else None
         self.queries: list[Query] = []
         self.warnings: dict[str, None] = {}
@@ -70,7 +70,7 @@ class Asking:
         result: dict[int, Reading] = {}
         for server, reply in self._vectors(text, at):
             items = reply.data.result
-            values = _column(self._shown(text), [item.value[1] for item in items], self._digits)
+            values = _column(self._shown(text), [item.value[1] for item in items], self._scale)
             for item, value in zip(items, values, strict=True):
                 key, name = self._names.of(server, bytes(item.metric))
                 result[key] = Reading(name, value)
@@ -82,16 +82,16 @@ class Asking:
             for item in reply.data.result:
                 yield *self._names.of(server, bytes(item.metric)), item.value[1]
 
-    def values(self, text: str, at: int, digits: int) -> list[tuple[dict[str, str], int]]:
-        """A vector of anything: labels and value in multiples of `10**-digits`."""
+    def values(self, text: str, at: int, scale: Scale) -> list[tuple[dict[str, str], int]]:
+        """A vector of anything: labels and value in whole units of the scale."""
         result = []
         for server, reply in self._vectors(text, at):
             items = reply.data.result
-            found = _column(self._shown(text), [item.value[1] for item in items], digits)
+            found = _column(self._shown(text), [item.value[1] for item in items], scale)
             result += [(labelled(labels(item.metric), server), value) for item, value in zip(items, found, strict=True)]
         return result
 
-    def samples(self, text: str, at: int, digits: int, since: int, before: int) -> list[Series]:
+    def samples(self, text: str, at: int, scale: Scale, since: int, before: int) -> list[Series]:
         """Raw samples with since <= t < before: servers disagree about the ends of a range, so it is cut here."""
         result = []
         for server, client in enumerate(self._clients):
@@ -103,7 +103,7 @@ class Asking:
                     if since <= time < before
                 ]
                 if inside:
-                    units = _column(self._shown(text), [value for _, value in inside], digits)
+                    units = _column(self._shown(text), [value for _, value in inside], scale)
                     found = labelled(labels(item.metric), server)
                     result.append(Series(found, [time for time, _ in inside], units))
             self._note(text, at, len(reply.data.result))
@@ -148,8 +148,8 @@ class Asking:
         return reply
 
 
-def _column(text: str, values: Sequence[str], digits: int) -> list[int]:
+def _column(text: str, values: Sequence[str], scale: Scale) -> list[int]:
     try:
-        return column(values, digits)
+        return column(values, scale)
     except ValueError as error:
         raise EdgeDisagrees(f"{text}: {error}; a counter cannot be billed from that") from error

@@ -112,5 +112,5 @@ def _sum(text: str, values: Sequence[str]) -> Fraction:
 
 
 def _whole(meter: Meter, sums: Mapping[str, Fraction]) -> dict[str, int]:
-    scaled = {consumer: total * 10**meter.digits for consumer, total in sums.items()}
+    scaled = {consumer: total * meter.conversion * 10**meter.digits for consumer, total in sums.items()}
     return {consumer: round_ratio(total.numerator, total.denominator) for consumer, total in sorted(scaled.items())}

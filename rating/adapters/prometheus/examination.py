@@ -14,7 +14,7 @@ from rating.adapters.prometheus import queries
 from rating.adapters.prometheus.asking import Asking
 from rating.adapters.prometheus.client import Client
 from rating.adapters.prometheus.decoding import BuildReply, VectorReply
-from rating.core.counters import EXACT, Accounts, unknown
+from rating.core.counters import EXACT, WHOLE, Accounts, unknown
 from rating.core.meters import Lifetime, Matcher, Meter
 from rating.core.periods import milliseconds
 from rating.core.vocabulary import PROCESS_START, UP
@@ -173,7 +173,7 @@ def _targets(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
         wanted.insert(0, (PROCESS_START, "restarts to a higher value and births cannot be proven"))
     for metric, consequence in wanted:
         lacking = queries.without(targets, labels, queries.labelled(metric, labels, _LOOK))
-        found = sorted(" ".join(pair.get(label, "") for label in labels) for pair, _ in ask.values(lacking, now, 0))
+        found = sorted(" ".join(pair.get(label, "") for label in labels) for pair, _ in ask.values(lacking, now, WHOLE))
         if found:
             shown = ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
             hint = f"{consequence}; expose it beside the counter, or set the meter's target labels or lifetime"
@@ -188,7 +188,8 @@ def _survivors(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
         return
     went_on = queries.went_on(queries.counters(meter), PROCESS_START, meter.target_labels, _DAY)
     found = sorted(
-        " ".join(labels.get(label, "") for label in meter.target_labels) for labels, _ in ask.values(went_on, now, 0)
+        " ".join(labels.get(label, "") for label in meter.target_labels)
+        for labels, _ in ask.values(went_on, now, WHOLE)
     )
     if found:
         shown = ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
@@ -206,10 +207,11 @@ def _interval(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
     declared = meter.scrape_interval // timedelta(milliseconds=1)
     span = 10 * declared
     paces = []
-    for labels, _ in ask.values(queries.labelled(queries.counters(meter), meter.target_labels, span), now, 0)[:_SHOWN]:
+    targets = queries.labelled(queries.counters(meter), meter.target_labels, span)
+    for labels, _ in ask.values(targets, now, WHOLE)[:_SHOWN]:
         among = {label: {labels.get(label, "")} for label in meter.target_labels}
         for series in ask.samples(
-            queries.samples(queries.selector(UP, among=among), span), now, 0, now - span, now + 1
+            queries.samples(queries.selector(UP, among=among), span), now, WHOLE, now - span, now + 1
         ):
             if len(series.times) > 2:
                 paces.append((series.times[-1] - series.times[0]) / (len(series.times) - 1))

@@ -16,7 +16,10 @@ from rating.adapters.prometheus import queries
 from rating.adapters.prometheus.asking import Asking
 from rating.core.counters import (
     MARGIN,
+    REACH,
     SAME_PROCESS,
+    THOUSANDTHS,
+    WHOLE,
     Counts,
     Naming,
     Partition,
@@ -24,6 +27,7 @@ from rating.core.counters import (
     Readings,
     Series,
     partition,
+    scale_of,
 )
 from rating.core.meters import Lifetime, Meter
 from rating.core.periods import Period, milliseconds
@@ -107,6 +111,9 @@ class Gathering:
         rebuilt_series += self._agreeing(born, found)
 
         up, alive = self._scrapes()
+        if self._meter.max_rate is not None and self._meter.lifetime is Lifetime.PROCESS:
+            # A counter that its process took along leaves no sample in the window: its target tells of the restart.
+            starts += self._starts({self._naming.target(one.labels) for one in up}, self._length + MARGIN)
         return Readings(
             clean=clean,
             clean_identities=clean_identities,
@@ -192,10 +199,10 @@ class Gathering:
         last: dict[tuple[str, ...], int] = {}
         for group in self._target_groups(targets, reach):
             start = queries.selector(PROCESS_START, among=group)
-            for found, value in self._ask.values(queries.lowest(start, labels, reach), self._end - 1, 3):
+            for found, value in self._ask.values(queries.lowest(start, labels, reach), self._end - 1, THOUSANDTHS):
                 target = self._naming.target(found)
                 first[target] = min(value, first.get(target, value))
-            for found, value in self._ask.values(queries.highest(start, labels, reach), self._end - 1, 3):
+            for found, value in self._ask.values(queries.highest(start, labels, reach), self._end - 1, THOUSANDTHS):
                 target = self._naming.target(found)
                 last[target] = max(value, last.get(target, value))
         return {target for target in first if last.get(target, first[target]) - first[target] > SAME_PROCESS}
@@ -207,21 +214,25 @@ class Gathering:
         reach += _CONTEXT
         before = self._length + reach
         series: list[Series] = []
-        starts: dict[frozenset[tuple[str, str]], Series] = {}
         per_query = max(1, min(_PER_QUERY, _SAMPLES_PER_QUERY * self._interval // before))
         for group in _groups(wanted, per_query):
             text = queries.samples(queries.counters(self._meter, covering(group)), before)
             identities = {reading.name.identity for reading in group}
-            found = self._ask.samples(text, self._end - 1, self._meter.digits, self._start - reach, self._end)
+            found = self._ask.samples(text, self._end - 1, scale_of(self._meter), self._start - reach, self._end)
             series += self._from_bases([one for one in found if self._naming.identity(one.labels) in identities])
-        if self._meter.lifetime is Lifetime.PROCESS:
-            targets = {self._naming.target(one.labels) for one in series}
-            for among in self._target_groups(targets, before):
-                text = queries.samples(queries.selector(PROCESS_START, among=among), before)
-                for one in self._ask.samples(text, self._end - 1, 3, self._start - reach, self._end):
-                    if self._naming.target(one.labels) in targets:
-                        starts[frozenset(one.labels.items())] = _changes(one)
-        return series, list(starts.values())
+        if self._meter.lifetime is Lifetime.DURABLE:
+            return series, []
+        return series, self._starts({self._naming.target(one.labels) for one in series}, before)
+
+    def _starts(self, targets: Collection[tuple[str, ...]], reach: int) -> list[Series]:
+        """Process starts of these targets, over so many milliseconds before the window's end."""
+        starts: dict[frozenset[tuple[str, str]], Series] = {}
+        for among in self._target_groups(targets, reach):
+            text = queries.samples(queries.selector(PROCESS_START, among=among), reach)
+            for one in self._ask.samples(text, self._end - 1, THOUSANDTHS, self._end - reach, self._end):
+                if self._naming.target(one.labels) in targets:
+                    starts[frozenset(one.labels.items())] = _changes(one)
+        return list(starts.values())
 
     def _from_bases(self, found: Iterable[Series]) -> list[Series]:
         """Each counter's samples from a little before its latest base on: what lies further back decides nothing."""
@@ -244,9 +255,38 @@ class Gathering:
         last = Counter((self._naming.name(one.labels), one.units[-1]) for one in found)
         return (last & Counter((reading.name, reading.units) for reading in wanted)).total()
 
-    def _scrapes(self) -> tuple[list[Series], list[int]]:
-        """`up` of the targets that expose the meter's counter, and when the source recorded anything at all."""
-        start, end = self._start - MARGIN, self._end + MARGIN
+    def gauges(self) -> Readings:
+        """Every sample of a meter's gauges that may hold in the window, and the scrapes that tell which are gone."""
+        ask = self._ask
+        before = REACH * (self._meter.hold // timedelta(milliseconds=1))
+        reach = self._length + before
+        # One millisecond less, for servers that include a range's beginning: nothing there can hold in the window.
+        listed = ask.readings(queries.last(queries.counters(self._meter), reach - 1), self._end - 1)
+        per_query = max(1, min(_PER_QUERY, _SAMPLES_PER_QUERY * self._interval // reach))
+        kept: dict[frozenset[tuple[str, str]], Series] = {}
+        for group in _groups(listed.values(), per_query):
+            text = queries.samples(queries.counters(self._meter, covering(group)), reach)
+            identities = {reading.name.identity for reading in group}
+            found = ask.samples(text, self._end - 1, scale_of(self._meter), self._start - before, self._end)
+            wanted = (one for one in found if self._naming.identity(one.labels) in identities)
+            kept |= {frozenset(one.labels.items()): one for one in wanted}
+        series = list(kept.values())
+        known = any(one.times[0] < self._start for one in series)
+        up, alive = self._scrapes(max(MARGIN, before))
+        return Readings(
+            series=series,
+            up=up,
+            alive=alive,
+            seen_from=self._start if known else self._seen_from(),
+            counts=Counts(len(listed), 0, len(series)),
+            warnings=tuple(ask.warnings),
+            infos=tuple(ask.infos),
+            queries=tuple(ask.queries),
+        )
+
+    def _scrapes(self, before: int = MARGIN) -> tuple[list[Series], list[int]]:
+        """`up` of the targets that expose the metric, and when the source recorded anything at all."""
+        start, end = self._start - before, self._end + MARGIN
         among = {}
         for label in self._meter.target_labels:
             values = self._ask.label_values(label, queries.counters(self._meter), self._start - _RUNGS[-1], self._end)
@@ -255,7 +295,7 @@ class Gathering:
         ups: list[Series] = []
         if among:
             text = queries.samples(queries.selector(UP, among=among), end - start)
-            ups = self._ask.samples(text, end - 1, 0, start, end)
+            ups = self._ask.samples(text, end - 1, WHOLE, start, end)
         step = max(self._interval, -(-(end - start) // _STEPS))
         # A step speaks for the samples since the one before it.
         alive = [at - step + 1 for at in self._ask.instants(queries.scraped(UP, step), start, end, step)]
@@ -268,7 +308,7 @@ class Gathering:
             missing = {target for target in targets if target not in sighted}
             for among in self._target_groups(missing, reach):
                 text = queries.highest(queries.selector(UP, among=among), self._meter.target_labels, reach)
-                for found, value in self._ask.values(text, self._start - 1, 0):
+                for found, value in self._ask.values(text, self._start - 1, WHOLE):
                     if value == 1:
                         sighted[self._naming.target(found)] = self._start - 1
         return sighted

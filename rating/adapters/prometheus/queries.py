@@ -26,7 +26,7 @@ def literally(values: Iterable[str]) -> str:
 
 def selector(metric: str, where: Sequence[Matcher] = (), among: Mapping[str, Iterable[str]] | None = None) -> str:
     """`metric{...}`: labels matching patterns, and others with one of some literal values."""
-    parts = [f"{matcher.label}=~{quoted(matcher.pattern)}" for matcher in where]
+    parts = [f"{matcher.label}{'!~' if matcher.negated else '=~'}{quoted(matcher.pattern)}" for matcher in where]
     parts += [f"{label}=~{quoted(literally(values))}" for label, values in sorted((among or {}).items())]
     return f"{metric}{{{','.join(parts)}}}" if parts else metric
 

@@ -17,8 +17,8 @@ from rating.adapters.prometheus.decoding import RuntimeReply
 from rating.adapters.prometheus.dialects import DIALECTS
 from rating.adapters.prometheus.examination import examine
 from rating.adapters.prometheus.gathering import Carried, Gathering
-from rating.core.counters import Naming, Readings, together
-from rating.core.meters import Meter
+from rating.core.counters import Naming, Readings, scale_of, together
+from rating.core.meters import Kind, Meter
 from rating.core.periods import Period
 from rating.errors import EdgeRefused, SamplesMissing, WindowStillOpen
 from rating.ports import Diagnosis
@@ -79,7 +79,7 @@ class PrometheusSource:
             names = self._names[meter] = Names(Naming(meter))
             # Numbers of series mean nothing among other names.
             self._carried.pop(meter, None)
-        return Asking(self.clients, names, meter.digits, hides=meter.consumer if meter.consumers else "")
+        return Asking(self.clients, names, scale_of(meter), hides=meter.consumer if meter.consumers else "")
 
     def read(self, meter: Meter, window: Period) -> Readings:
         return together([self._read(one, window) for one in meter.of_each_metric])
@@ -90,7 +90,7 @@ class PrometheusSource:
         for attempt in range(_ATTEMPTS):
             gathering = Gathering(self.asking(meter), meter, window, self._carried.get(meter))
             with _collector_paused():
-                readings = gathering.read()
+                readings = gathering.gauges() if meter.kind is Kind.GAUGE else gathering.read()
             counts = readings.counts
             if counts is None or counts.clean + counts.rebuilt == counts.all or attempt == _ATTEMPTS - 1:
                 break

@@ -8,25 +8,39 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
+from typing import NamedTuple
 
 from rating.core.counters.accounts import Account, Accounts
+from rating.core.counters.bounds import Blind, blind, bound
 from rating.core.counters.coverage import Scrapes, scrapes
 from rating.core.counters.epochs import Processes
+from rating.core.counters.gauges import Scraped, integrate
 from rating.core.counters.identities import METRIC_NAME, Name, Naming
-from rating.core.counters.numbers import EXACT
+from rating.core.counters.numbers import EXACT, scale_of
+from rating.core.counters.policy import beyond_policy, completeness, percent
 from rating.core.counters.readings import Readings, Series
 from rating.core.counters.rebuild import Rebuilt, rebuild
-from rating.core.meters import BirthPolicy, Lifetime, Meter
-from rating.core.money import decimal_text, fixed_point
+from rating.core.meters import BirthPolicy, Kind, Lifetime, Meter
+from rating.core.money import decimal_text
 from rating.core.periods import Period, milliseconds
 from rating.core.windows import Closing, Completeness, Evidence, Held, Usage
 
 RELEASED = "released although"
 """Begins the note of a window that was closed by a person in spite of its doubts."""
+
+
+class _Measured(NamedTuple):
+    """What one source says of the window."""
+
+    readings: Readings
+    rebuilt: list[tuple[Name, Rebuilt]]
+    scrapes: Scrapes
+    unseen: int
+    blind: Blind | None
 
 
 def decide(meter: Meter, window: Period, readings: Readings, *, released: bool = False) -> Closing | Held:
@@ -35,11 +49,25 @@ def decide(meter: Meter, window: Period, readings: Readings, *, released: bool =
     A person who has looked may release it: then it closes as degraded, with the reason among the evidence.
 
     Usage is summed per consumer and dimensions, sorted, zeros left out. Every counter behind it is either clean (one
-    subtraction, done with the partition) or rebuilt here from its samples.
+    subtraction, done with the partition) or rebuilt here from its samples. Shards are judged each by itself and added.
     """
     start, end = milliseconds(window.start), milliseconds(window.end)
+    parts = [_measure(meter, part, start, end) for part in readings.shards or (readings,)]
+    usage = _sum(meter, parts)
+    evidence = _evidence(meter, readings, parts, end - start)
+    reason = _reason_to_hold(meter, parts, evidence, usage)
+    if reason and not released:
+        return Held(meter.name, window, reason, evidence)
+    state = completeness(evidence)
+    if reason:
+        state = Completeness.DEGRADED
+        # What to do about it has been done: the note keeps what was wrong.
+        evidence = replace(evidence, notes=(*evidence.notes, f"{RELEASED} {reason.rpartition('; ')[0]}"))
+    return Closing(meter.name, window, state, usage, evidence)
+
+
+def _measure(meter: Meter, readings: Readings, start: int, end: int) -> _Measured:
     naming = Naming(meter)
-    rebuilt = _rebuild_all(meter, naming, readings, start, end)
     interval = meter.scrape_interval // timedelta(milliseconds=1)
     found = scrapes(
         naming,
@@ -50,19 +78,34 @@ def decide(meter: Meter, window: Period, readings: Readings, *, released: bool =
         interval=interval,
         seen_from=readings.seen_from,
     )
+    if meter.kind is Kind.GAUGE:
+        rebuilt = _integrate_all(meter, naming, readings, start, end)
+        return _Measured(readings, rebuilt, found, sum(result.unseen for _, result in rebuilt), None)
+    rebuilt = _rebuild_all(meter, naming, readings, start, end)
     unseen = sum(result.unseen for _, result in rebuilt)
     if meter.lifetime is Lifetime.PROCESS:
         unseen += _left_behind(readings, rebuilt, found, interval)
-    evidence = _evidence(readings, rebuilt, found, unseen)
-    reason = _reason_to_hold(meter, readings, rebuilt, evidence)
-    if reason and not released:
-        return Held(meter.name, window, reason, evidence)
-    completeness = _completeness(evidence)
-    if reason:
-        completeness = Completeness.DEGRADED
-        # What to do about it has been done: the note keeps what was wrong.
-        evidence = replace(evidence, notes=(*evidence.notes, f"{RELEASED} {reason.rpartition('; ')[0]}"))
-    return Closing(meter.name, window, completeness, _sum(meter, readings.clean, rebuilt), evidence)
+    unlit = None
+    if meter.max_rate is not None:
+        unlit = blind(meter, readings, [result for _, result in rebuilt], found, start=start, end=end)
+    return _Measured(readings, rebuilt, found, unseen, unlit)
+
+
+def _integrate_all(
+    meter: Meter, naming: Naming, readings: Readings, start: int, end: int
+) -> list[tuple[Name, Rebuilt]]:
+    scraped = Scraped(naming, readings.up, readings.alive)
+    hold = meter.hold // timedelta(milliseconds=1)
+    rebuilt = []
+    for metric in meter.metrics:
+        members: dict[tuple[tuple[str, str], ...], list[tuple[Name, Series]]] = defaultdict(list)
+        for series in readings.series:
+            if series.labels.get(METRIC_NAME, metric) == metric:
+                name = naming.name(series.labels)
+                members[name.identity].append((name, series))
+        for _, group in sorted(members.items()):
+            rebuilt.append((group[0][0], integrate(group, scraped, start=start, end=end, hold=hold)))
+    return rebuilt
 
 
 def _rebuild_all(meter: Meter, naming: Naming, readings: Readings, start: int, end: int) -> list[tuple[Name, Rebuilt]]:
@@ -108,13 +151,14 @@ def _sightings(naming: Naming, readings: Readings) -> dict[tuple[str, ...], int]
     return sighted
 
 
-def _sum(meter: Meter, clean: Iterable[Usage], rebuilt: Iterable[tuple[Name, Rebuilt]]) -> tuple[Usage, ...]:
+def _sum(meter: Meter, parts: Sequence[_Measured]) -> tuple[Usage, ...]:
     accounts = Accounts(meter)
     totals: dict[Account, int] = defaultdict(int)
-    for consumer, dimensions, quantity in clean:
-        totals[accounts.of(consumer, dimensions)] += quantity
-    for name, counted in rebuilt:
-        totals[accounts.of(name.consumer, name.dimensions)] += counted.usage
+    for part in parts:
+        for consumer, dimensions, quantity in part.readings.clean:
+            totals[accounts.of(consumer, dimensions)] += quantity
+        for name, counted in part.rebuilt:
+            totals[accounts.of(name.consumer, name.dimensions)] += counted.usage
     return tuple(Usage(*key, quantity) for key, quantity in sorted(totals.items()) if quantity)
 
 
@@ -129,44 +173,66 @@ def _left_behind(readings: Readings, rebuilt: list[tuple[Name, Rebuilt]], found:
     return sum(max(1, -(-counted[target] * interval // life)) for target, life in found.gone.items())
 
 
-def _evidence(readings: Readings, rebuilt: list[tuple[Name, Rebuilt]], found: Scrapes, unseen: int) -> Evidence:
-    counted = [result for _, result in rebuilt]
+def _evidence(meter: Meter, readings: Readings, parts: Sequence[_Measured], length: int) -> Evidence:
+    counted = [result for part in parts for _, result in part.rebuilt]
     notes = list(readings.infos)
-    if not readings.up:
+    if not all(part.readings.up for part in parts):
         notes.append("no up series of the meter's targets: coverage cannot be judged")
+    blinds = [part.blind for part in parts if part.blind is not None]
+    lost = tail = None
+    if meter.max_rate is not None and blinds:
+        lost = bound(meter.max_rate, meter.digits, (span for one in blinds for span in one.lost), length)
+        tail = bound(meter.max_rate, meter.digits, [max(one.tail for one in blinds)], length)
     return Evidence(
         queries=readings.queries,
-        identities=readings.clean_identities + sum(result.samples > 0 for result in counted),
+        identities=sum(part.readings.clean_identities for part in parts)
+        + sum(result.samples > 0 for result in counted),
         samples=sum(result.samples for result in counted),
         resets=sum(result.resets for result in counted),
         births=sum(result.births for result in counted),
         baselines=sum(result.unproven for result in counted),
-        scrapes_seen=found.seen,
-        scrapes_expected=found.expected,
-        unseen=unseen,
+        scrapes_seen=sum(part.scrapes.seen for part in parts),
+        scrapes_expected=sum(part.scrapes.expected for part in parts),
+        unseen=sum(part.unseen for part in parts),
         warnings=readings.warnings,
         notes=tuple(notes),
-        digest=digest(readings),
+        bound=lost,
+        tail=tail or 0,
+        uncovered=sum(result.uncovered for result in counted),
+        digest=digest(readings, gauges=meter.kind is Kind.GAUGE),
     )
 
 
-def _reason_to_hold(
-    meter: Meter, readings: Readings, rebuilt: list[tuple[Name, Rebuilt]], evidence: Evidence
-) -> str | None:
-    if readings.warnings:
+def _reason_to_hold(meter: Meter, parts: Sequence[_Measured], evidence: Evidence, usage: Sequence[Usage]) -> str | None:
+    if evidence.warnings:
         # A partial answer of a sharded source under-bills in silence.
-        return f"the source doubts its own answer: {'; '.join(readings.warnings)}; retry when it is whole again"
-    counts = readings.counts
-    if counts is not None and counts.clean + counts.rebuilt != counts.all:
+        return f"the source doubts its own answer: {'; '.join(evidence.warnings)}; retry when it is whole again"
+    for part in parts:
+        counts = part.readings.counts
+        if counts is not None and counts.clean + counts.rebuilt != counts.all:
+            return (
+                f"{counts.clean} clean and {counts.rebuilt} rebuilt series do not make up all {counts.all}: "
+                "the data changed between the queries; it is read again later"
+            )
+    counted = [result for part in parts for _, result in part.rebuilt]
+    largest = max([*(part.readings.largest for part in parts), *(result.largest for result in counted)])
+    if largest >= scale_of(meter).exact:
         return (
-            f"{counts.clean} clean and {counts.rebuilt} rebuilt series do not make up all {counts.all}: "
-            "the data changed between the queries; it is read again later"
-        )
-    largest = max([readings.largest, *(result.largest for _, result in rebuilt)])
-    if largest >= EXACT:
-        return (
-            f"a counter of {_named(meter)} stands at {largest} times {decimal_text(meter.quantity(1))} {meter.unit}, "
+            f"a {meter.kind} of {_named(meter)} stands at {largest} times {_step(meter)} {meter.unit}, "
             f"and a float64 counts single ones only up to {EXACT}; restart the counter or give the meter fewer digits"
+        )
+    lowest = min((result.lowest for result in counted), default=0)
+    if lowest < 0:
+        return (
+            f"a gauge of {_named(meter)} stood at {lowest} times {_step(meter)} {meter.unit}, and less than nothing "
+            "cannot be used; bill another metric, or release the window"
+        )
+    survivors = _survivors(meter, parts)
+    if survivors:
+        return (
+            f"counters of {_named(meter)} went on exactly where they stood though their process restarted "
+            f"({survivors}), and each restart would bill their whole totals again; if they outlive it "
+            "(a DurableStore, a leader's state) write `counter: durable` in the meter, if not, release the window"
         )
     if evidence.baselines and meter.births is BirthPolicy.HOLD:
         return (
@@ -176,34 +242,54 @@ def _reason_to_hold(
     if evidence.coverage < meter.coverage:
         return (
             f"{evidence.scrapes_seen} of {evidence.scrapes_expected} expected scrapes were found "
-            f"({_percent(evidence.coverage)}), the meter asks for {_percent(meter.coverage)}; "
+            f"({percent(evidence.coverage)}), the meter asks for {percent(meter.coverage)}; "
             "release the window, or lower the meter's coverage"
         )
-    return None
+    return beyond_policy(meter, evidence, usage)
 
 
 def _named(meter: Meter) -> str:
     return " or ".join(meter.metrics)
 
 
-def _completeness(evidence: Evidence) -> Completeness:
-    missed = evidence.scrapes_seen < evidence.scrapes_expected
-    doubtful = missed or evidence.baselines or evidence.resets or evidence.unseen
-    return Completeness.DEGRADED if doubtful else Completeness.COMPLETE
+def _step(meter: Meter) -> str:
+    """The resolution of one reading."""
+    return decimal_text(Fraction(1, 10**meter.reading_digits))
 
 
-def _percent(share: Fraction) -> str:
-    return f"{fixed_point(share * 100, 1)} %"
+def _survivors(meter: Meter, parts: Sequence[_Measured]) -> str:
+    """Targets all of whose counters outlived a restart under a meter that says they do not; empty where none did.
 
-
-def digest(readings: Readings) -> str:
-    """SHA-256 over the readings used: the clean counters' usage sorted, then each series sorted by its labels, label by
-    label, followed by its samples in time order, all as text with control characters between.
+    A counter that begins anew stands exactly where its former self did only by accident: one that stands at a hundred
+    or more, while none beside it fell, is no accident. Below that, a total billed again is small.
     """
+    stood: dict[tuple[str, ...], int] = defaultdict(int)
+    fell = set()
+    for part in parts:
+        for name, result in part.rebuilt:
+            stood[name.target] = max(stood[name.target], result.stood)
+            if result.fell:
+                fell.add(name.target)
+    least = 100 * scale_of(meter).factor
+    found = sorted(" ".join(target) for target, units in stood.items() if units >= least and target not in fell)
+    return ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+
+
+_SHOWN = 3
+
+
+def digest(readings: Readings, *, gauges: bool = False) -> str:
+    """SHA-256 over the readings used: the clean counters' usage sorted, then each series sorted by its labels, label by
+    label, followed by its samples in time order, all as text with control characters between. What gauges come to
+    depends on when their targets were scraped as well. Of shards: over their digests, in order.
+    """
+    if readings.shards:
+        return hashlib.sha256("".join(digest(part, gauges=gauges) for part in readings.shards).encode()).hexdigest()
     hashed = hashlib.sha256()
     for consumer, dimensions, quantity in sorted(readings.clean):
         hashed.update("\x1f".join((consumer, *dimensions, str(quantity))).encode() + b"\x1e")
-    for kind, group in (("series", readings.series), ("starts", readings.starts)):
+    groups = [("series", readings.series), ("starts", readings.starts)]
+    for kind, group in [*groups, ("up", readings.up)] if gauges else groups:
         hashed.update(f"\x1d{kind}\x1d".encode())
         for labels, series in sorted((tuple(sorted(series.labels.items())), series) for series in group):
             hashed.update("\x1f".join(text for pair in labels for text in pair).encode() + b"\x1e")

@@ -81,6 +81,15 @@ class Processes:
         """When a later process of this target was first scraped, None while there is none."""
         return min((time for start, time in self._first_seen.get(target, {}).items() if start > process), default=None)
 
+    def changes(self, target: tuple[str, ...], start: int, end: int) -> dict[int, list[tuple[tuple[str, ...], int]]]:
+        """Processes first scraped at start <= t < end in another's place: by which replicas, and when."""
+        found: dict[int, list[tuple[tuple[str, ...], int]]] = {}
+        for replica, (times, values) in self._by_target.get(target, {}).items():
+            for before, (time, value) in zip(values, zip(times[1:], values[1:], strict=True), strict=False):
+                if value != before and start <= time < end:
+                    found.setdefault(value, []).append((replica, time))
+        return found
+
 
 def observers(series: Sequence[tuple[tuple[str, ...], Series]]) -> list[list[tuple[int, int, int]]]:
     """Join one identity's series, given with their replicas, into sequences each seen by one observer.

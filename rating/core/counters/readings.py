@@ -6,7 +6,7 @@ Values only. Times are whole milliseconds since the epoch, readings whole multip
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from rating.core.windows import Query, Usage
@@ -61,6 +61,22 @@ class Readings:
     """The source's own doubts about its answer. Any of them holds the window."""
     infos: tuple[str, ...] = ()
     queries: tuple[Query, ...] = ()
+    shards: Sequence[Readings] = ()
+    """Readings of several sources with targets of their own, each to be judged by itself; then all else is empty."""
+
+
+def apart(shards: Mapping[str, Readings]) -> Readings:
+    """The readings of a meter from several sources that share no target, by the sources' names."""
+    if len(shards) == 1:
+        return next(iter(shards.values()))
+    return Readings(
+        shards=tuple(shards.values()),
+        warnings=tuple(f"{name}: {warning}" for name, part in shards.items() for warning in part.warnings),
+        infos=tuple(dict.fromkeys(info for part in shards.values() for info in part.infos)),
+        queries=tuple(
+            replace(query, text=f"{name}: {query.text}") for name, part in shards.items() for query in part.queries
+        ),
+    )
 
 
 def together(parts: Sequence[Readings]) -> Readings:

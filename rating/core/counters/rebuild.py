@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
+from itertools import pairwise
 from typing import NamedTuple
 
 from rating.core.counters.epochs import Epoch, Processes, epochs, observers
@@ -43,6 +44,15 @@ class Rebuilt(NamedTuple):
     unseen: int
     """Estimate of the increments between the last samples of each life that ended and that end."""
     largest: int
+    falls: int = 0
+    """Resets that no process start explains."""
+    stood: int = 0
+    """The greatest reading that was the same before and after a restart of its process."""
+    fell: bool = False
+    """Whether a restart took it to a lower reading, as it should."""
+    uncovered: int = 0
+    """Of a gauge: milliseconds in which no sample spoke for it, though nobody saw it gone."""
+    lowest: int = 0
 
 
 def rebuild(
@@ -62,7 +72,7 @@ def rebuild(
         siblings: other identities of the same target, consumer and dimensions.
     """
     lives = _epochs(meter, members, processes, start, end)
-    usage = resets = births = unproven = unseen = 0
+    usage = resets = births = unproven = unseen = falls = 0
     for epoch in lives:
         before = max((sample.units for sample in epoch.samples if sample.time < start), default=None)
         if before is None:
@@ -72,6 +82,7 @@ def rebuild(
             match beginning:
                 case Beginning.RESET:
                     resets += 1
+                    falls += epoch.life > 0 or epoch.process is None
                     unseen += _unseen(epoch, lives)
                     before = 0
                 case Beginning.BIRTH:
@@ -90,7 +101,22 @@ def rebuild(
         unproven,
         unseen,
         max((sample.units for epoch in lives for sample in epoch.samples), default=0),
+        falls,
+        *_through_restarts(lives, start),
     )
+
+
+def _through_restarts(lives: Sequence[Epoch], start: int) -> tuple[int, bool]:
+    """The greatest reading that a restart seen in the window left as it was, and whether one took it lower."""
+    stood, fell = 0, False
+    for before, after in pairwise(lives):
+        if None in (before.process, after.process) or before.process == after.process:
+            continue
+        first, last = after.samples[0], before.samples[-1]
+        if first.time >= start:
+            fell = fell or first.units < last.units
+            stood = max(stood, first.units) if first.units == last.units else stood
+    return stood, fell
 
 
 def _epochs(

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import yaml
 from rating.bootstrap import load_catalogue
 from rating.core import vocabulary as names
 from rating.core.catalogue import Catalogue
-from rating.core.meters import Lifetime, Matcher
+from rating.core.meters import Kind, Lifetime, Matcher
 from rating.core.subscriptions import Subscription
 from rating.settings import Settings
 from rating_rules import Receivers, files, generate
@@ -53,6 +54,14 @@ CATALOGUES = {
     ),
     "two metrics, API keys that stand for consumers": with_meter(
         replace(CALLS, added_metrics=("api_retries_total",), consumers=(("0" * 64, "acme"),))
+    ),
+    "a gauge of bytes, billed in GiB seconds": with_meter(
+        replace(
+            CALLS, metric="stored_bytes", where=(), kind=Kind.GAUGE, digits=6, unit="GiB", conversion=Fraction(1, 2**30)
+        )
+    ),
+    "a counter in thousands, one path left out": with_meter(
+        replace(CALLS, conversion=Fraction(1, 1000), where=(Matcher("path", "/health", negated=True),))
     ),
     "nothing to sell": Catalogue(catalogue().currency, {}, {}),
 }
