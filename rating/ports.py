@@ -16,8 +16,10 @@ from rating.core.deliveries import Attempt, Delivery
 from rating.core.invoices import Draft, Invoice
 from rating.core.meters import Meter
 from rating.core.notices import Notification, Preference, Told
+from rating.core.money import Money
 from rating.core.periods import Period
 from rating.core.subscriptions import Subscription
+from rating.core.wallets import Grant, LowBalance, Move, Wallet
 from rating.core.windows import Adjustment, Closing, Completeness, Evidence, Held, Usage
 
 
@@ -294,7 +296,8 @@ class Book(Notices, Protocol):
         """Issue each draft once, numbering without gaps in the order given, all in one transaction.
 
         A draft whose key is already issued with equal content returns the invoice that exists. Different content is a
-        Contradiction and nothing of the batch is issued. Concurrent issuers never share or skip a number.
+        Contradiction and nothing of the batch is issued. Concurrent issuers never share or skip a number. What the
+        customer's wallet of that currency holds pays at once, in the same transaction.
         """
 
     def invoices(self, period: Period | None = None, consumer: str | None = None) -> tuple[Invoice, ...]:
@@ -304,6 +307,37 @@ class Book(Notices, Protocol):
 
     def issued(self) -> frozenset[str]:
         """The key of every issued invoice: cheap to ask often."""
+
+    # wallets
+    def fund(self, grant: Grant, *, at: datetime) -> bool:
+        """Put a grant into its customer's wallet. True when it is new.
+
+        A grant with its customer and reference is the same entry when kind, amount, priority and expiry are equal,
+        else a Contradiction. BookError when it would have expired already. Moves of one wallet are recorded one after
+        the other, whatever the clocks say.
+        """
+
+    def withdraw(self, customer: str, reference: str, *, why: str, at: datetime) -> Move | None:
+        """Take what is left of a grant out of the wallet. None when nothing is left: twice is once.
+
+        Raises BookError when the customer has no such grant.
+        """
+
+    def warn_below(self, customer: str, amount: Money, *, at: datetime) -> bool:
+        """Keep from what balance down the customer's wallet in that currency is low. True when that is new."""
+
+    def wallets(self, customer: str | None = None) -> tuple[Wallet, ...]:
+        """Every wallet with its grants and their moves, by customer and currency.
+
+        No grant ever falls below zero and no cent pays twice, however many draw on it at once: the book refuses what
+        does not follow on a grant's last move (Overtaken).
+        """
+
+    def notice_lows(self, until: datetime) -> tuple[LowBalance, ...]:
+        """Keep each time a wallet fell below its threshold, up to `until`, once; returns what was not kept yet."""
+
+    def lows(self) -> tuple[LowBalance, ...]:
+        """What `notice_lows` kept, oldest first."""
 
     # projections: may be lost and rebuilt at any time
     def show_accruals(self, accruals: Sequence[Accrual], *, at: datetime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -28,9 +28,12 @@ from rating.core.entries import (
     same_subscription,
     whole_seconds,
 )
+from rating.core.funding import burned_by, collected, granting, same_grant, withdrawable
 from rating.core.invoices import Draft, Invoice
+from rating.core.money import Currency, Money
 from rating.core.periods import Period
 from rating.core.subscriptions import Subscription
+from rating.core.wallets import Grant, GrantAccount, LowBalance, Move, MoveKind, Threshold, Wallet, moved_after
 from rating.core.windows import Adjustment, Closing, Completeness, Held, Usage
 from rating.ports import Accrual, AdjustmentEntry, ClosingHead, HeldEntry, KeptCatalogue, UsageRow
 
@@ -48,6 +51,9 @@ class MemoryBook(MemoryNotices):
         self._subscriptions: dict[str, Subscription] = {}
         self._ends: dict[str, datetime] = {}
         self._invoices: dict[str, Invoice] = {}
+        self._grants: dict[tuple[str, str], GrantAccount] = {}
+        self._thresholds: list[Threshold] = []
+        self._lows: dict[tuple[str, Currency, datetime], LowBalance] = {}
         self._accruals: tuple[Accrual, ...] = ()
         self._claims: set[str] = set()
 
@@ -211,12 +217,15 @@ class MemoryBook(MemoryNotices):
     def issue(self, drafts: Sequence[Draft], *, at: datetime) -> tuple[Invoice, ...]:
         with self._turn:
             issued = dict(self._invoices)
+            owed = []
             for draft in drafts:
                 if draft.key in issued:
                     same_draft(draft, issued[draft.key])
                     continue
                 previous = next(reversed(issued.values())).content_hash if issued else GENESIS
                 issued[draft.key], _ = issue(draft, len(issued) + 1, previous, at)
+                owed.append((draft.customer, issued[draft.key].number, draft.total))
+            self._move(burned_by(self.wallets(), owed, recorded(at)))
             self._invoices = issued
             return tuple(issued[draft.key] for draft in drafts)
 
@@ -235,6 +244,67 @@ class MemoryBook(MemoryNotices):
     def issued(self) -> frozenset[str]:
         with self._turn:
             return frozenset(invoice.draft.key for invoice in self._invoices.values())
+
+    # wallets
+    def fund(self, grant: Grant, *, at: datetime) -> bool:
+        if grant.expires is not None:
+            whole_seconds(grant.expires, f"grant {grant.reference}")
+        keepable(grant.amount.minor, f"grant {grant.reference} of {grant.customer}")
+        key = (grant.customer, grant.reference)
+        with self._turn:
+            if key in self._grants:
+                same_grant(grant, self._grants[key].grant)
+                return False
+            move = granting(grant, self._moved_after(at, grant.customer, grant.amount.currency))
+            self._grants[key] = GrantAccount(grant, (move,))
+            return True
+
+    def withdraw(self, customer: str, reference: str, *, why: str, at: datetime) -> Move | None:
+        with self._turn:
+            wallet, account = withdrawable(self.wallets(customer), customer, reference)
+            if not account.left:
+                return None
+            instant = self._moved_after(at, customer, wallet.currency)
+            move = account.moved(-account.left, MoveKind.WITHDRAWN, instant, cause=why)
+            self._move([move])
+            return move
+
+    def warn_below(self, customer: str, amount: Money, *, at: datetime) -> bool:
+        keepable(amount.minor, f"threshold of {customer}")
+        with self._turn:
+            kept = [
+                one for one in self._thresholds if (one.customer, one.amount.currency) == (customer, amount.currency)
+            ]
+            if (kept[-1].amount if kept else Money(0, amount.currency)) == amount:
+                return False
+            instant = moved_after(recorded(at), kept[-1].at if kept else None)
+            self._thresholds.append(Threshold(customer, amount, instant))
+            return True
+
+    def wallets(self, customer: str | None = None) -> tuple[Wallet, ...]:
+        with self._turn:
+            found = collected(self._grants.values(), self._thresholds)
+            return tuple(wallet for wallet in found if customer in (None, wallet.customer))
+
+    def notice_lows(self, until: datetime) -> tuple[LowBalance, ...]:
+        with self._turn:
+            fell = [low for wallet in self.wallets() for low in wallet.lows(until)]
+            new = {key: low for low in fell if (key := (low.customer, low.balance.currency, low.at)) not in self._lows}
+            self._lows |= new
+            return tuple(new.values())
+
+    def lows(self) -> tuple[LowBalance, ...]:
+        with self._turn:
+            return tuple(sorted(self._lows.values(), key=lambda low: (low.at, low.customer, low.balance.currency)))
+
+    def _move(self, moves: Iterable[Move]) -> None:
+        for move in moves:
+            account = self._grants[move.customer, move.reference]
+            self._grants[move.customer, move.reference] = GrantAccount(account.grant, (*account.moves, move))
+
+    def _moved_after(self, at: datetime, customer: str, currency: Currency) -> datetime:
+        own = [wallet.moved_at for wallet in self.wallets(customer) if wallet.currency == currency]
+        return moved_after(recorded(at), own[0] if own else None)
 
     # projections
     def show_accruals(self, accruals: Sequence[Accrual], *, at: datetime) -> None:

@@ -49,7 +49,7 @@ def burn_down(owed: Fraction, credits: Sequence[Credit], at: datetime | None = N
     """
     drawn = [Fraction(0)] * len(credits)
     rest = max(owed, Fraction(0))
-    for index in sorted(range(len(credits)), key=lambda i: _order(credits[i])):
+    for index in sorted(range(len(credits)), key=lambda i: paying_order(credits[i])):
         credit = credits[index]
         if at is not None and credit.expires is not None and credit.expires <= at:
             continue
@@ -59,7 +59,8 @@ def burn_down(owed: Fraction, credits: Sequence[Credit], at: datetime | None = N
     return Burned(tuple(drawn), left)
 
 
-def _order(credit: Credit) -> tuple[int, datetime, datetime]:
+def paying_order(credit: Credit) -> tuple[int, datetime, datetime]:
+    """What sorts first pays first."""
     return credit.priority, credit.expires or _NEVER, credit.granted or _NEVER
 
 

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from sqlalchemy import delete, func, select
 
-from rating.adapters.store import adjusted, contracts, counted, issued, schema
+from rating.adapters.store import adjusted, contracts, counted, issued, prepaid, schema
 from rating.adapters.store.bulk import insert_rows
 from rating.adapters.store.claims import Claims
 from rating.adapters.store.engine import Database
@@ -21,8 +21,10 @@ from rating.core.checks import AdjustmentRecord, ClosingRecord, Record
 from rating.core.entries import GREATEST, keepable, whole_seconds
 from rating.core.entries import adjusted as with_differences
 from rating.core.invoices import Draft, Invoice
+from rating.core.money import Money
 from rating.core.periods import Period, from_seconds, milliseconds
 from rating.core.subscriptions import Subscription
+from rating.core.wallets import Grant, LowBalance, Move, Wallet
 from rating.core.windows import Adjustment, Closing, Completeness, Held, Usage
 from rating.ports import Accrual, AdjustmentEntry, ClosingHead, HeldEntry, KeptCatalogue, UsageRow
 
@@ -187,6 +189,31 @@ class StoreBook(StoreNotices):
     def issued(self) -> frozenset[str]:
         with self._database.reading() as connection:
             return issued.keys(connection)
+
+    # wallets
+    def fund(self, grant: Grant, *, at: datetime) -> bool:
+        with self._database.writing() as connection:
+            return prepaid.fund(connection, grant, at)
+
+    def withdraw(self, customer: str, reference: str, *, why: str, at: datetime) -> Move | None:
+        with self._database.writing() as connection:
+            return prepaid.withdraw(connection, customer, reference, why, at)
+
+    def warn_below(self, customer: str, amount: Money, *, at: datetime) -> bool:
+        with self._database.writing() as connection:
+            return prepaid.warn_below(connection, customer, amount, at)
+
+    def wallets(self, customer: str | None = None) -> tuple[Wallet, ...]:
+        with self._database.reading() as connection:
+            return prepaid.select_wallets(connection, None if customer is None else [customer])
+
+    def notice_lows(self, until: datetime) -> tuple[LowBalance, ...]:
+        with self._database.writing() as connection:
+            return prepaid.notice(connection, until)
+
+    def lows(self) -> tuple[LowBalance, ...]:
+        with self._database.reading() as connection:
+            return prepaid.lows(connection)
 
     # projections
     def show_accruals(self, accruals: Sequence[Accrual], *, at: datetime) -> None:

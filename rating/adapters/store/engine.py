@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from sqlalchemy import URL, Connection, create_engine, event, make_url
+from sqlalchemy import URL, Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.pool import StaticPool
 
@@ -111,9 +111,19 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[EdgeError] | type[BookError], str],
 )  # fmt: skip
 
 
-def _parse(text: str) -> URL:
+_LOCK = 7_241_002
+"""PostgreSQL's advisory lock that lets one transaction number papers and move money at a time."""
+
+
+def in_turn(connection: Connection) -> None:
+    """Be the only writer of papers and money until the commit; on SQLite a writing transaction is that already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
+def _parse(written: str) -> URL:
     try:
-        url = make_url(text)
+        url = make_url(written)
     except ArgumentError as error:
         raise BookError(f"the database URL cannot be read; {_FORMS}") from error
     if url.drivername in ("postgresql", "postgres"):

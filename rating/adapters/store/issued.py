@@ -6,34 +6,33 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, Row, select
 
 from rating.adapters.store.bulk import batched, insert_rows
 from rating.adapters.store.counted import inside
+from rating.adapters.store.engine import in_turn
+from rating.adapters.store.prepaid import insert_moves, select_wallets
 from rating.adapters.store.tables import invoices, lines
 from rating.core.canonical import read
 from rating.core.checks import Line, Record, record
-from rating.core.entries import GENESIS, Paper, issue, same_draft
+from rating.core.entries import GENESIS, Paper, issue, recorded, same_draft
+from rating.core.funding import burned_by
 from rating.core.invoices import Draft, Invoice
 from rating.core.periods import Period
-
-_LOCK = 7_241_002
-"""PostgreSQL's advisory lock that lets one transaction issue at a time."""
 
 _HEADS = tuple(column.name for column in invoices.columns)
 _LINES = tuple(column.name for column in lines.columns)
 
 
 def issue_all(connection: Connection, drafts: Sequence[Draft], at: datetime) -> tuple[Invoice, ...]:
-    if connection.dialect.name == "postgresql":
-        # Until the commit; on SQLite the transaction itself is the only writer.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    in_turn(connection)
     issued = {invoice.draft.key: invoice for invoice in _with_keys(connection, [draft.key for draft in drafts])}
     last = connection.execute(
         select(invoices.c.sequence, invoices.c.content_hash).order_by(invoices.c.sequence.desc()).limit(1)
     ).one_or_none()
     sequence, previous = (0, GENESIS) if last is None else last
     records = []
+    owed = []
     for draft in drafts:
         if draft.key in issued:
             same_draft(draft, issued[draft.key])
@@ -42,9 +41,12 @@ def issue_all(connection: Connection, drafts: Sequence[Draft], at: datetime) -> 
         invoice, content = issue(draft, sequence, previous, at)
         issued[draft.key] = invoice
         records.append(record(sequence, invoice, content))
+        owed.append((draft.customer, invoice.number, invoice.total))
         previous = invoice.content_hash
     insert_rows(connection, invoices, _HEADS, (one[: len(_HEADS)] for one in records))
     insert_rows(connection, lines, _LINES, ((one.sequence, *line) for one in records for line in one.lines))
+    wallets = select_wallets(connection, {customer for customer, _, _ in owed})
+    insert_moves(connection, burned_by(wallets, owed, recorded(at)))
     return tuple(issued[draft.key] for draft in drafts)
 
 

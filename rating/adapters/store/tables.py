@@ -11,8 +11,10 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -22,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0003"
+REVISION = "0004"
 """The schema this code reads and writes; the newest file in migrations/versions."""
 
 METADATA = MetaData(
@@ -30,6 +32,7 @@ METADATA = MetaData(
         "pk": "pk_%(table_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     }
 )
@@ -266,6 +269,75 @@ opened = _table(
     UniqueConstraint("notification"),
 )
 """Notifications that a customer has read in the inbox."""
+wallet_grants = _table(
+    "wallet_grants",
+    Column("id", INT, primary_key=True),
+    _text("customer"),
+    _text("reference"),
+    _text("currency"),
+    _text("kind"),
+    _int("minor"),
+    _int("priority"),
+    _int("expires", nullable=True),
+    _text("note"),
+    _text("author"),
+    UniqueConstraint("customer", "reference"),
+    CheckConstraint("minor > 0", name="minor"),
+)
+"""What was put into a customer's wallet at once."""
+
+wallet_moves = _table(
+    "wallet_moves",
+    _int("grant", ForeignKey("wallet_grants.id")),
+    _int("step"),
+    _int("previous", nullable=True),
+    _int("before"),
+    _int("change"),
+    _int("after"),
+    _text("kind"),
+    _text("invoice"),
+    _text("cause"),
+    _int("at"),
+    PrimaryKeyConstraint("grant", "step"),
+    # A step begins where the one before it ended, and two can never begin at one place: whoever read a balance that
+    # somebody else has moved meanwhile is refused, and so is whoever would take more than there is.
+    UniqueConstraint("grant", "step", "after"),
+    ForeignKeyConstraint(
+        ["grant", "previous", "before"],
+        ["wallet_moves.grant", "wallet_moves.step", "wallet_moves.after"],
+        name="fk_wallet_moves_previous",
+    ),
+    # One invoice draws on a grant once, and one cause gives back to it once.
+    UniqueConstraint("grant", "kind", "invoice", "cause"),
+    CheckConstraint('"after" >= 0', name="after"),
+    CheckConstraint('"after" = "before" + change', name="change"),
+    CheckConstraint('(step = 0 AND previous IS NULL AND "before" = 0) OR (previous = step - 1)', name="step"),
+    rowid=False,
+)
+"""The steps of each grant, 0 its granting: a ledger that cannot fork and cannot fall below zero."""
+
+wallet_thresholds = _table(
+    "wallet_thresholds",
+    Column("id", INT, primary_key=True),
+    _text("customer"),
+    _text("currency"),
+    _int("minor"),
+    _int("at"),
+    UniqueConstraint("customer", "currency", "at"),
+    CheckConstraint("minor >= 0", name="minor"),
+)
+
+wallet_lows = _table(
+    "wallet_lows",
+    Column("id", INT, primary_key=True),
+    _text("customer"),
+    _text("currency"),
+    _int("at"),
+    _int("balance"),
+    _int("threshold"),
+    UniqueConstraint("customer", "currency", "at"),
+)
+"""Each time a wallet fell below its threshold."""
 
 accruals = _table(
     "accruals",
@@ -297,5 +369,9 @@ ENTRIES = (
     attempts,
     preferences,
     opened,
+    wallet_grants,
+    wallet_moves,
+    wallet_thresholds,
+    wallet_lows,
 )
 """Append-only: the database refuses to change or remove their rows."""

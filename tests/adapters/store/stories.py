@@ -19,6 +19,7 @@ from rating.core.notices import Audience, Kind, Notification, Planned, Preferenc
 from rating.core.periods import Period
 from rating.core.prices.price import Portion
 from rating.core.subscriptions import Subscription
+from rating.core.wallets import Grant
 from rating.core.windows import Adjustment, Closing, Completeness, Held, Usage
 from rating.ports import Accrual, Book
 
@@ -30,7 +31,7 @@ HOURS = [Period(START + timedelta(hours=hour), START + timedelta(hours=hour + 1)
 
 
 def fill(book: Book, consumers: tuple[str, ...] = ("c42", "c77"), late: bool = True) -> None:
-    """A day of usage, its invoices, and one entry of every other kind."""
+    """A day of usage, its invoices, and one entry of every other kind; `late` is what revision 0001 had not."""
     for number, window in enumerate(HOURS):
         usage = tuple(Usage(consumer, ("/search",), 10 + number) for consumer in consumers)
         book.close(Closing("search", window, Completeness.COMPLETE, usage), meter_digest="m", at=NOW)
@@ -38,7 +39,12 @@ def fill(book: Book, consumers: tuple[str, ...] = ("c42", "c77"), late: bool = T
     book.keep_catalogue(digest("currency: USD\n"), "currency: USD\n", in_force_from=START, at=NOW)
     book.subscribe(Subscription("c42", "pro", START), at=NOW)
     book.cancel("c42/pro/2026-08-01", end=DAY.end, at=NOW)
+    if late:
+        book.fund(Grant("c42", "pay-1", Money(1000, USD)), at=NOW)
+        book.warn_below("c42", Money(600, USD), at=NOW)
     book.issue([draft(book, consumer) for consumer in consumers], at=NOW)
+    if late:
+        book.notice_lows(NOW + timedelta(minutes=1))
     if late:
         rows = tuple(Usage(consumer, ("/search",), 3) for consumer in consumers)
         book.adjust(Adjustment("search", HOURS[5], 1, rows, "late samples", "rating"), at=NOW)

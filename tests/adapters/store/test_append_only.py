@@ -20,6 +20,7 @@ COLUMN = {
     "subscriptions": "customer", "cancellations": "end", "invoices": "total_minor", "lines": "minor",
     "alerts": "content", "notifications": "content", "deliveries": "channel", "attempts": "outcome",
     "preferences": "wanted", "opened": "at",
+    "wallet_grants": "minor", "wallet_moves": "change", "wallet_thresholds": "minor", "wallet_lows": "balance",
 }  # fmt: skip
 
 
@@ -70,12 +71,36 @@ def test_every_table_but_the_projection_is_append_only() -> None:
         ("INSERT INTO adjusted SELECT * FROM adjusted", "a difference added twice"),
         ("INSERT INTO adjustments SELECT id + 100, closing, revision, rows, usage_digest, reason, author, evidence, at "
          "FROM adjustments", "two adjustments of one revision"),
+        ("INSERT INTO wallet_moves SELECT \"grant\", step, previous, before, change, after, kind, invoice, 'x', at "
+         "FROM wallet_moves WHERE step = 1", "two moves from one balance"),
+        ("INSERT INTO wallet_moves SELECT \"grant\", 2, 1, after, -1, after - 1, kind, invoice, cause, at "
+         "FROM wallet_moves WHERE step = 1", "one invoice paid twice by one grant"),
     ],
     ids=lambda value: value if not value.startswith("INSERT") else "",
 )  # fmt: skip
 def test_the_constraints_refuse_doubles(filled: str, twice: str, what: str) -> None:
     with pytest.raises(DBAPIError, match=r"(?i)unique"), raw(filled) as connection:
         connection.execute(text(twice))
+
+
+@pytest.mark.parametrize(
+    ("move", "constraint"),
+    [
+        ("2, 1, 484, -485, -1", "ck_wallet_moves_after"),
+        ("2, 1, 484, -400, 85", "ck_wallet_moves_change"),
+        ("3, 1, 484, -84, 400", "ck_wallet_moves_step"),
+        ("2, 1, 1000, -84, 916", "foreign key"),
+        ("4, 3, 484, -84, 400", "foreign key"),
+    ],
+    ids=["below zero", "an untrue sum", "a step left out", "from a balance that is past", "after a step not there"],
+)
+def test_a_grant_moves_only_on_from_where_it_is(filled: str, move: str, constraint: str) -> None:
+    """The first grant was 10.00, and an invoice of 5.16 left 4.84 of it at step 1."""
+    with raw(filled) as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+        with pytest.raises(DBAPIError, match=f"(?i){constraint}"):
+            connection.execute(text(f"INSERT INTO wallet_moves VALUES (1, {move}, 'burned', 'INV-9', '', 0)"))
 
 
 @pytest.mark.parametrize(
@@ -89,6 +114,7 @@ def test_the_constraints_refuse_doubles(filled: str, twice: str, what: str) -> N
         "INSERT INTO deliveries VALUES (9, 99999, 'crm')",
         "INSERT INTO attempts VALUES (9, 99999, 1, 'failed', 0, '', 0, 0)",
         "INSERT INTO opened VALUES (9, 99999, 0)",
+        "INSERT INTO wallet_moves VALUES (99999, 0, NULL, 0, 5, 5, 'granted', '', '', 0)",
         "INSERT INTO lines SELECT 99999, line, kind, card, meter, quantity, exact, minor FROM lines WHERE invoice = 1",
     ],
 )
