@@ -1,7 +1,8 @@
 """The engine at work: the steps of one tick, in order, and what the metrics see of them.
 
-collect, then correct, then accrue, then bill: an invoice may need the window that was closed a second ago. Each step
-reads the catalogue as it is on disk now; one that does not compile leaves the last good one in force and is reported.
+collect, then correct, then accrue, then bill, then wallets: an invoice may need the window that was closed a second
+ago, and a wallet is low once an invoice has drawn on it. Each step reads the catalogue as it is on disk now; one that
+does not compile leaves the last good one in force and is reported.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from rating.web.metrics import EngineMetrics
 
 log = logging.getLogger("rating.engine")
 
-JOBS = ("catalogue", "collect", "correct", "accrue", "bill")
+JOBS = ("catalogue", "collect", "correct", "accrue", "bill", "wallets")
 
 
 class Engine:
@@ -138,6 +139,12 @@ class Engine:
         # One held window keeps thousands of invoices waiting: that is one sentence.
         waiting = Counter((str(item.due.period), "; ".join(item.reasons)) for item in billed.postponed)
         self._say("bill", (f"{count} invoices of {period} wait: {why}" for (period, why), count in waiting.items()))
+
+    def wallets(self, now: datetime, stopping: Callable[[], bool]) -> None:
+        """Show balances, and keep each fall below a threshold: an invoice may have paid with the last of it."""
+        self._metrics.wallets.show(self._book.glance(now))
+        for low in self._book.notice_lows(now):
+            log.warning("wallet of %s is low: %s, below %s", low.customer, low.balance, low.threshold)
 
     def _resting(self, now: datetime) -> set[tuple[str, datetime]]:
         """Held windows that are not read again yet."""

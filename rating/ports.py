@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from rating.core.alerts import Alert, Heard
-from rating.core.checks import AdjustmentRecord, ClosingRecord, Record
+from rating.core.checks import AdjustmentRecord, ClosingRecord, MoveRecord, Record
 from rating.core.counters import Readings
 from rating.core.deliveries import Attempt, Delivery
 from rating.core.invoices import Draft, Invoice
@@ -19,7 +19,7 @@ from rating.core.notices import Notification, Preference, Told
 from rating.core.money import Money
 from rating.core.periods import Period
 from rating.core.subscriptions import Subscription
-from rating.core.wallets import Grant, LowBalance, Move, Wallet
+from rating.core.wallets import Grant, LowBalance, Move, Wallet, WalletGlance
 from rating.core.windows import Adjustment, Closing, Completeness, Evidence, Held, Usage
 
 
@@ -333,6 +333,9 @@ class Book(Notices, Protocol):
         does not follow on a grant's last move (Overtaken).
         """
 
+    def glance(self, at: datetime) -> tuple[WalletGlance, ...]:
+        """Balance and threshold of every wallet as it stands, what expired by then left out: cheap to ask often."""
+
     def notice_lows(self, until: datetime) -> tuple[LowBalance, ...]:
         """Keep each time a wallet fell below its threshold, up to `until`, once; returns what was not kept yet."""
 
@@ -393,6 +396,9 @@ class StoredBook(Book, Protocol):
 
     def adjustment_records(self) -> tuple[AdjustmentRecord, ...]:
         """Every adjustment, by meter, start and revision."""
+
+    def move_records(self) -> tuple[MoveRecord, ...]:
+        """Every move of every grant, in the order in which grants were kept, then by step."""
 
     def counts(self) -> dict[str, int]:
         """How many entries of each kind there are."""

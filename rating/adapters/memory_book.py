@@ -33,7 +33,17 @@ from rating.core.invoices import Draft, Invoice
 from rating.core.money import Currency, Money
 from rating.core.periods import Period
 from rating.core.subscriptions import Subscription
-from rating.core.wallets import Grant, GrantAccount, LowBalance, Move, MoveKind, Threshold, Wallet, moved_after
+from rating.core.wallets import (
+    Grant,
+    GrantAccount,
+    LowBalance,
+    Move,
+    MoveKind,
+    Threshold,
+    Wallet,
+    WalletGlance,
+    moved_after,
+)
 from rating.core.windows import Adjustment, Closing, Completeness, Held, Usage
 from rating.ports import Accrual, AdjustmentEntry, ClosingHead, HeldEntry, KeptCatalogue, UsageRow
 
@@ -285,6 +295,9 @@ class MemoryBook(MemoryNotices):
         with self._turn:
             found = collected(self._grants.values(), self._thresholds)
             return tuple(wallet for wallet in found if customer in (None, wallet.customer))
+
+    def glance(self, at: datetime) -> tuple[WalletGlance, ...]:
+        return tuple(WalletGlance(wallet.customer, wallet.worth(at), wallet.threshold) for wallet in self.wallets())
 
     def notice_lows(self, until: datetime) -> tuple[LowBalance, ...]:
         with self._turn:

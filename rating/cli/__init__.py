@@ -27,6 +27,7 @@ NOUNS = (
     "accrue",
     "bill",
     "invoices",
+    "wallets",
     "statements",
     "explain",
     "quote",

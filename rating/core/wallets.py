@@ -101,6 +101,10 @@ class GrantAccount:
     def expired(self, at: datetime) -> bool:
         return self.grant.expires is not None and self.grant.expires <= at
 
+    def worth(self, now: datetime) -> int:
+        """Minor units left after every move there is: what may be drawn now, whichever clock recorded the moves."""
+        return 0 if self.expired(now) else self.left
+
     def left_at(self, at: datetime) -> int:
         """Minor units it was worth at that instant. Expiry is this and no entry: it changes nothing that was."""
         if self.expired(at):
@@ -155,6 +159,15 @@ class LowBalance:
 
 
 @dataclass(frozen=True, slots=True)
+class WalletGlance:
+    """What a wallet holds now and below what it is low, without what happened to it."""
+
+    customer: str
+    balance: Money
+    threshold: Money | None
+
+
+@dataclass(frozen=True, slots=True)
 class Wallet:
     customer: str
     currency: Currency
@@ -163,7 +176,12 @@ class Wallet:
     thresholds: tuple[Threshold, ...] = ()
     """Oldest first; the last one holds."""
 
+    def worth(self, now: datetime) -> Money:
+        """What it holds after every move there is."""
+        return Money(sum(account.worth(now) for account in self.accounts), self.currency)
+
     def balance(self, at: datetime) -> Money:
+        """What it held at that instant."""
         return Money(sum(account.left_at(at) for account in self.accounts), self.currency)
 
     @property

@@ -11,6 +11,7 @@ from rating.core.checks import (
     adjusted_as_kept,
     catalogue_as_digested,
     check_invoices,
+    check_wallets,
     invoiced_windows_stand,
     usage_as_closed,
 )
@@ -24,9 +25,10 @@ Row = tuple[Period, Completeness, Usage]
 
 
 def audit(book: StoredBook) -> Iterator[Finding]:
-    """Everything in the book that must not be as it is: first the invoices, then their windows."""
+    """Everything in the book that must not be as it is: first the invoices, then what paid them, then their windows."""
     records = book.invoice_records()
     yield from check_invoices(records)
+    yield from check_wallets(book.move_records(), records)
     for kept in book.catalogues():
         yield from catalogue_as_digested(kept.digest, kept.text)
     for closing in book.closing_records():

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from rating.core import vocabulary as names
 from rating.core.invoices import Invoice
+from rating.core.wallets import WalletGlance
 from rating.jobs.accrue import Accrued, AccruedPlan
 from rating.ports import HeldEntry
 
@@ -27,6 +28,8 @@ class EngineMetrics:
         ProcessCollector(registry=self.registry)
         self.accruals = AccrualCollector()
         self.registry.register(self.accruals)
+        self.wallets = WalletCollector()
+        self.registry.register(self.wallets)
         self._closed = _counter(self.registry, names.WINDOWS_CLOSED, "Windows closed.", ["meter", "completeness"])
         self._held = Gauge(names.WINDOWS_HELD, "Windows held and unresolved.", ["meter"], registry=self.registry)
         self._lag = Gauge(
@@ -167,6 +170,27 @@ def _limits(group: AccruedPlan) -> dict[str, float]:
             meter, units = entry.card.meter.name, float(entry.card.limit)
             found[meter] = min(units, found.get(meter, units))
     return found
+
+
+class WalletCollector(Collector):
+    """Renders the wallets last shown to it, so that one which is gone is gone here."""
+
+    def __init__(self) -> None:
+        self._wallets: tuple[WalletGlance, ...] = ()
+
+    def show(self, wallets: tuple[WalletGlance, ...]) -> None:
+        self._wallets = wallets
+
+    def collect(self) -> Iterator[Metric]:
+        labels = ["customer", "currency"]
+        balance = GaugeMetricFamily(names.WALLET_BALANCE, "Prepaid money left.", labels=labels)
+        low = GaugeMetricFamily(names.WALLET_LOW, "Below what balance a wallet is low.", labels=labels)
+        for wallet in self._wallets:
+            own = [wallet.customer, wallet.balance.currency.code]
+            balance.add_metric(own, float(wallet.balance.exact))
+            if wallet.threshold is not None and wallet.threshold.minor:
+                low.add_metric(own, float(wallet.threshold.exact))
+        yield from (balance, low)
 
 
 def _columns(group: AccruedPlan) -> tuple[dict[str, list[float]], dict[str, float], list[float]]:

@@ -16,7 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from rating.adapters.memory_book import MemoryBook
 from rating.core import vocabulary
 from rating.core.catalogue import Catalogue
+from rating.core.money import Currency, Money
 from rating.core.periods import EPOCH, Period
+from rating.core.wallets import Grant
 from rating.core.windows import Held
 from rating.errors import EdgeUnavailable
 from rating.jobs.accrue import accrue
@@ -136,3 +138,16 @@ def test_an_address_that_is_taken_is_said_so() -> None:
         app = application(EngineMetrics().registry, lambda: (True, {}))
         with pytest.raises(EdgeUnavailable, match=f"cannot listen on {address}"), serving(app, address):
             pass
+
+
+def test_wallets_stand_under_their_names() -> None:
+    book, metrics = MemoryBook(), EngineMetrics()
+    book.fund(Grant("Acme Corp", "pay-1", Money(12345, USD)), at=MID_OCTOBER)
+    book.fund(Grant("Acme Corp", "pay-2", Money(500, Currency("JPY"))), at=MID_OCTOBER)
+    book.warn_below("Acme Corp", Money(2000, USD), at=MID_OCTOBER)
+    metrics.wallets.show(book.glance(MID_OCTOBER + DAY))
+    assert {name: value for name, value in exposed(metrics).items() if "wallet" in name} == {
+        "rating_wallet_balance{currency=USD,customer=Acme Corp}": 123.45,
+        "rating_wallet_balance{currency=JPY,customer=Acme Corp}": 500,
+        "rating_wallet_low_threshold{currency=USD,customer=Acme Corp}": 20,
+    }

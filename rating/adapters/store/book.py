@@ -17,14 +17,14 @@ from rating.adapters.store.notices import StoreNotices
 from rating.adapters.store.tables import ENTRIES
 from rating.adapters.store.tables import accruals as accruals_table
 from rating.adapters.store.tables import closings as closings_table
-from rating.core.checks import AdjustmentRecord, ClosingRecord, Record
+from rating.core.checks import AdjustmentRecord, ClosingRecord, MoveRecord, Record
 from rating.core.entries import GREATEST, keepable, whole_seconds
 from rating.core.entries import adjusted as with_differences
 from rating.core.invoices import Draft, Invoice
 from rating.core.money import Money
 from rating.core.periods import Period, from_seconds, milliseconds
 from rating.core.subscriptions import Subscription
-from rating.core.wallets import Grant, LowBalance, Move, Wallet
+from rating.core.wallets import Grant, LowBalance, Move, Wallet, WalletGlance
 from rating.core.windows import Adjustment, Closing, Completeness, Held, Usage
 from rating.ports import Accrual, AdjustmentEntry, ClosingHead, HeldEntry, KeptCatalogue, UsageRow
 
@@ -207,6 +207,10 @@ class StoreBook(StoreNotices):
         with self._database.reading() as connection:
             return prepaid.select_wallets(connection, None if customer is None else [customer])
 
+    def glance(self, at: datetime) -> tuple[WalletGlance, ...]:
+        with self._database.reading() as connection:
+            return prepaid.glance(connection, at)
+
     def notice_lows(self, until: datetime) -> tuple[LowBalance, ...]:
         with self._database.writing() as connection:
             return prepaid.notice(connection, until)
@@ -258,6 +262,10 @@ class StoreBook(StoreNotices):
     def adjustment_records(self) -> tuple[AdjustmentRecord, ...]:
         with self._database.reading() as connection:
             return tuple(adjusted.records(connection))
+
+    def move_records(self) -> tuple[MoveRecord, ...]:
+        with self._database.reading() as connection:
+            return tuple(prepaid.records(connection))
 
     def counts(self) -> dict[str, int]:
         tables = [table for table in ENTRIES if table.name != "usage"]

@@ -4,15 +4,16 @@ transaction; that no step ends below zero or begins at a stale one is the constr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, select
+from sqlalchemy import Connection, Row, and_, func, select
 
 from rating.adapters.store.bulk import batched, insert_new, insert_rows
 from rating.adapters.store.engine import in_turn
 from rating.adapters.store.tables import wallet_grants, wallet_lows, wallet_moves, wallet_thresholds
+from rating.core.checks import MoveRecord
 from rating.core.entries import keepable, recorded, whole_seconds
 from rating.core.funding import collected, granting, same_grant, withdrawable
 from rating.core.money import Currency, Money
@@ -26,6 +27,7 @@ from rating.core.wallets import (
     MoveKind,
     Threshold,
     Wallet,
+    WalletGlance,
     moved_after,
 )
 
@@ -113,6 +115,31 @@ def select_wallets(connection: Connection, customers: Collection[str] | None = N
     return tuple(found)
 
 
+def glance(connection: Connection, at: datetime) -> tuple[WalletGlance, ...]:
+    """From each grant's last step alone."""
+    grants, moves, thresholds = wallet_grants.c, wallet_moves.c, wallet_thresholds.c
+    last = select(moves.grant, func.max(moves.step).label("step")).group_by(moves.grant).subquery()
+    held = connection.execute(
+        select(grants.customer, grants.currency, grants.expires, moves.after)
+        .join_from(wallet_moves, last, and_(last.c.grant == moves.grant, last.c.step == moves.step))
+        .join(wallet_grants, grants.id == moves.grant)
+    )
+    balances: dict[tuple[str, str], int] = {}
+    for customer, currency, expires, left in held:
+        worth = expires is None or from_seconds(expires) > at
+        balances[customer, currency] = balances.get((customer, currency), 0) + (left if worth else 0)
+    said = select(thresholds.customer, thresholds.currency, thresholds.minor).order_by(thresholds.at)
+    below = {(customer, currency): minor for customer, currency, minor in connection.execute(said)}
+    return tuple(
+        WalletGlance(
+            customer,
+            Money(balances.get((customer, currency), 0), Currency(currency)),
+            Money(below[customer, currency], Currency(currency)) if (customer, currency) in below else None,
+        )
+        for customer, currency in sorted(balances.keys() | below.keys())
+    )
+
+
 def notice(connection: Connection, until: datetime) -> tuple[LowBalance, ...]:
     """Keep each fall below a threshold that is not kept yet, and return those."""
     watched = set(connection.scalars(select(wallet_thresholds.c.customer).distinct()))
@@ -142,6 +169,21 @@ def lows(connection: Connection) -> tuple[LowBalance, ...]:
         )
         for row in connection.execute(select(wallet_lows).order_by(one.at, one.customer, one.currency))
     )
+
+
+def records(connection: Connection) -> Iterator[MoveRecord]:
+    """Every move exactly as it is stored, beside its grant."""
+    grants, moves = wallet_grants.c, wallet_moves.c
+    statement = (
+        select(
+            grants.customer, grants.reference, grants.currency, grants.minor, grants.expires,
+            moves.step, moves.previous, moves.before, moves.change, moves.after, moves.kind, moves.invoice,
+            moves.cause, moves.at,
+        )
+        .join_from(wallet_moves, wallet_grants, grants.id == moves.grant)
+        .order_by(grants.id, moves.step)
+    )  # fmt: skip
+    yield from (MoveRecord._make(row) for row in connection.execute(statement))
 
 
 def _wallet(connection: Connection, customer: str, currency: Currency) -> Wallet:

@@ -12,6 +12,7 @@ from rating.core.checks.chains import hashes_chain, numbers_without_gaps
 from rating.core.checks.invoices import columns_agree_with_content, lines_round_their_arithmetic, lines_sum_to_total
 from rating.core.checks.records import AdjustmentRecord, ClosingRecord, Line, Record, record
 from rating.core.checks.usage import adjusted_as_kept, catalogue_as_digested, usage_as_closed
+from rating.core.checks.wallets import MoveRecord, check_wallets
 from rating.core.checks.windows import invoiced_windows_stand, windows_billed_once
 from rating.core.invoices import invoice_number
 from rating.errors import Finding
@@ -36,10 +37,12 @@ __all__ = [
     "AdjustmentRecord",
     "ClosingRecord",
     "Line",
+    "MoveRecord",
     "Record",
     "adjusted_as_kept",
     "catalogue_as_digested",
     "check_invoices",
+    "check_wallets",
     "columns_agree_with_content",
     "hashes_chain",
     "invoiced_windows_stand",

@@ -101,6 +101,10 @@ def tampering(url: str) -> Iterator[Connection]:
             triggers = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars().all()
             for name in triggers:
                 connection.execute(text(f"DROP TRIGGER {name}"))
+            connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
         else:
             connection.execute(text("SET session_replication_role = replica"))
+            checks = "SELECT conrelid::regclass, conname FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0"
+            for table, name in connection.execute(text(checks)).all():
+                connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {name}"))
         yield connection

@@ -40,12 +40,15 @@ FIELDS = [
     METADATA.tables["catalogues"].c.text,
     *(METADATA.tables["adjustments"].c[name] for name in ("revision", "rows", "usage_digest")),
     METADATA.tables["adjusted"].c.quantity,
+    *(METADATA.tables["wallet_grants"].c[name] for name in ("customer", "currency", "minor")),
+    *(column for column in METADATA.tables["wallet_moves"].c if column.name not in ("grant", "cause", "at")),
 ]
 ROW = {
     "invoices": {"sequence": "2"},
     "lines": {"invoice": "2"},
     "usage": {"closing": "5", "series": "(SELECT max(id) FROM series)"},
     "adjusted": {"adjustment": "1", "series": "(SELECT max(id) FROM series)"},
+    "wallet_moves": {'"grant"': "1", "step": "1"},
 }
 """Which row of a table is changed; the first one where nothing is said."""
 
@@ -87,6 +90,11 @@ def _other(column: Column, before: object) -> object:
         ("DELETE FROM usage WHERE closing = 5", "holds 0 rows with digest"),
         ("DELETE FROM invoices WHERE sequence = 2", "stands at place 3, but INV-000002 must follow 1 invoices"),
         ("DELETE FROM lines WHERE invoice = 2", "its lines sum to 0 minor units but its total is 516"),
+        ("UPDATE wallet_moves SET change = -515 WHERE step = 1", "goes from 10.00 USD by -5.15 USD to 4.84 USD"),
+        ('UPDATE wallet_moves SET change = 0, "after" = 1000 WHERE step = 1', "is 'burned' and changes it by 0.00 USD"),
+        ("DELETE FROM wallet_moves WHERE step = 0", "begins with 10.00 USD but must be step 0 and begin with 0.00 USD"),
+        ("UPDATE wallet_moves SET invoice = 'INV-000002' WHERE step = 1", "which is c77's, in USD"),
+        ("UPDATE wallet_grants SET expires = 1", "but expired at 1000"),
         ("UPDATE invoices SET total_minor = 1 WHERE sequence = 2", "is stored as 1 but its content says 516"),
     ],
 )  # fmt: skip
@@ -118,9 +126,10 @@ def test_a_careful_forger_breaks_the_chain(filled_url: str) -> None:
             text("UPDATE invoices SET content = :content, content_hash = :hash, customer = 'xyz' WHERE sequence = 1"),
             {"content": forged, "hash": digest(forged)},
         )
-    [found] = findings(filled_url)
+    found, wallet = findings(filled_url)
     assert found.startswith("invoice INV-000002: follows ")
     assert "the chain was broken" in found
+    assert "burned in USD for invoice 'INV-000001', which is xyz's" in wallet
 
 
 def test_two_invoices_over_one_window_are_found(filled_url: str) -> None:

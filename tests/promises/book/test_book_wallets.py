@@ -151,6 +151,22 @@ def test_a_threshold_of_zero_is_never_crossed(book: Book) -> None:
     assert (low.at, low.threshold) == (BEFORE.replace(microsecond=123000), Money(5, USD))
 
 
+def test_a_glance_is_what_the_whole_story_comes_to(book: Book) -> None:
+    end = datetime(2026, 10, 1, tzinfo=UTC)
+    book.fund(topup(expires=end), at=BEFORE)
+    book.fund(topup("pay-2", 100), at=BEFORE)
+    book.fund(replace(topup("yen"), customer="b", amount=Money(7, Currency("JPY"))), at=BEFORE)
+    book.warn_below(PAYER, Money(5, USD), at=BEFORE)
+    book.warn_below("c", Money(9, USD), at=BEFORE)
+    book.issue([draft("a")], at=LATER)
+    for at in (LATER + timedelta(days=1), end - timedelta(milliseconds=1), end):
+        glances = book.glance(at)
+        assert [(one.customer, one.balance, one.threshold) for one in glances] == [
+            (wallet.customer, wallet.balance(at), wallet.threshold) for wallet in book.wallets()
+        ]
+        assert glances[0].balance == Money(870 if at < end else 100, USD)
+
+
 def test_eight_threads_draw_on_one_wallet(book: Book) -> None:
     """Together they owe 984.00; the wallet holds 500.00 in ten grants and ends at nothing, every cent spent once."""
     for number in range(10):
