@@ -15,8 +15,8 @@ from rating.core.counters import Readings
 from rating.core.deliveries import Attempt, Delivery
 from rating.core.invoices import Draft, Invoice
 from rating.core.meters import Meter
-from rating.core.notices import Notification, Preference, Told
 from rating.core.money import Money
+from rating.core.notices import Notification, Preference, Told
 from rating.core.periods import Period
 from rating.core.subscriptions import Subscription
 from rating.core.wallets import Grant, LowBalance, Move, Wallet, WalletGlance
