@@ -1,4 +1,4 @@
-"""Finds the native parts (Prometheus, Alertmanager, PostgreSQL, Chromium) or installs them. Starts nothing.
+"""Finds the native parts (Prometheus, PostgreSQL, Chromium, message brokers ...) or installs them. Starts nothing.
 
 Order: a variable `PART_<NAME>`, the PATH, the project's `.tools/` folder and the places distributions use, then, only
 when asked, the distribution's own packages. An installation never starts a service and never touches one that runs.
@@ -58,6 +58,8 @@ class Part:
 _PROMETHEUS = Source("prometheus", "prometheus", "prometheus.service")
 _ALERTMANAGER = Source("prometheus-alertmanager", "alertmanager", "prometheus-alertmanager.service")
 _POSTGRESQL = Source("postgresql", "postgresql", "postgresql.service")
+_RABBITMQ = Source("rabbitmq-server", "rabbitmq", "rabbitmq-server.service")
+_PUSHGATEWAY_UNIT = "prometheus-pushgateway.service"
 
 PARTS = {
     part.name: part
@@ -76,6 +78,15 @@ PARTS = {
             ("victoria-metrics", "victoria-metrics-prod"),
         ),
         Part("chromium", Source("chromium", "chromium"), ("chromium-browser", "google-chrome")),
+        Part(
+            "redis_server", Source("redis-server", "redis", "redis-server.service"), ("redis-server", "valkey-server")
+        ),
+        Part("nats_server", Source("nats-server", "nats-server", "nats-server.service"), ("nats-server",)),
+        Part("rabbitmq_server", _RABBITMQ, ("rabbitmq-server",)),
+        Part("epmd", _RABBITMQ),
+        Part("java", Source("openjdk-17-jre-headless", "openjdk@17")),
+        Part("mvn", Source("maven", "maven")),
+        Part("pushgateway", Source("prometheus-pushgateway", "", _PUSHGATEWAY_UNIT), ("prometheus-pushgateway",)),
     )
 }
 
@@ -131,7 +142,8 @@ def _find(part: Part) -> Path | None:
             return Path(found)
     places = [TOOLS, *sorted(TOOLS.glob("*/"), reverse=True), *sorted(TOOLS.glob("*/bin"), reverse=True)]
     places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_major, reverse=True)
-    places += [Path("/opt/homebrew/bin"), Path("/usr/local/bin")]
+    # Debian keeps servers in /usr/sbin, which is on root's PATH only.
+    places += [Path("/opt/homebrew/bin"), Path("/usr/local/bin"), Path("/usr/sbin")]
     for place in places:
         for name in part.names:
             if os.access(place / name, os.X_OK) and (place / name).is_file():

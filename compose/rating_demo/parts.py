@@ -35,17 +35,19 @@ __all__ = [
     "PostgreSQL",
     "Process",
     "Prometheus",
+    "Server",
     "VictoriaMetrics",
     "answers",
     "free_port",
     "locate",
     "locate_all",
+    "not_root",
 ]
 
 _NO_TARGETS = "global: {scrape_interval: 15s}\n"
 
 
-class _Server(ABC):
+class Server(ABC):
     """Started on entering, stopped on leaving, whatever happened in between."""
 
     url: str
@@ -71,7 +73,7 @@ class _Server(ABC):
         self.stop()
 
 
-class Prometheus(_Server):
+class Prometheus(Server):
     """A Prometheus over `folder`, with its own configuration.
 
     Args:
@@ -148,7 +150,7 @@ class Prometheus(_Server):
             raise PartFailed(f"prometheus refused {self.config}: {answer.text.strip()}")
 
 
-class VictoriaMetrics(_Server):
+class VictoriaMetrics(Server):
     """A VictoriaMetrics over `folder`, empty at first. Arguments and errors as for Prometheus."""
 
     def __init__(
@@ -187,7 +189,7 @@ def _imported(series: Series) -> bytes:
     return json.dumps({"metric": {"__name__": series.metric, **labels}, **columns}).encode()
 
 
-class Alertmanager(_Server):
+class Alertmanager(Server):
     """An Alertmanager over `folder`, alone (no cluster), with the given configuration text. Raises as Prometheus."""
 
     def __init__(self, folder: Path, config: str, *, port: int | None = None, install: bool = False) -> None:
@@ -217,7 +219,7 @@ class Alertmanager(_Server):
         return self
 
 
-class PostgreSQL(_Server):
+class PostgreSQL(Server):
     """A PostgreSQL cluster of its own, trusting loopback; `url` is SQLAlchemy's, `database(name)` makes another.
 
     Neither initdb nor the server runs as root: as root, both run as `postgres` (or `nobody`), in a folder that user can
@@ -234,7 +236,7 @@ class PostgreSQL(_Server):
         self.data = self.folder / "data"
         self.port = port or free_port()
         self.url = self._url("postgres")
-        self._user, self._group = _not_root()
+        self._user, self._group = not_root("PostgreSQL", "postgres", "nobody")
         self.process = Process(
             "postgres",
             [
@@ -298,14 +300,16 @@ class PostgreSQL(_Server):
             raise PartFailed(f"{Path(command[0]).name} failed with status {done.returncode}:\n{done.stdout.strip()}")
 
 
-def _not_root() -> tuple[int | None, int | None]:
-    """Whom PostgreSQL runs as: ourselves, or somebody else when we are root."""
+def not_root(server: str, *names: str) -> tuple[int | None, int | None]:
+    """Whom a server runs as that refuses root: ourselves, or the first of `names` when we are root."""
     if os.geteuid() != 0:
         return None, None
-    for name in ("postgres", "nobody"):
+    for name in names:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
         return entry.pw_uid, entry.pw_gid
-    raise PartMissing("PostgreSQL must not run as root and there is no user postgres or nobody", "add a user postgres")
+    raise PartMissing(
+        f"{server} must not run as root and there is no user {' or '.join(names)}", f"add a user {names[0]}"
+    )

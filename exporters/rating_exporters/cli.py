@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from . import events_command
 from .lint import lint
 from .logs_command import add_options, serve
 from .records import DamagedStore, decoded
@@ -28,11 +29,16 @@ def main(arguments: list[str] | None = None) -> int:
     state = commands.add_parser("state", help="check a directory of durable counters and show its totals")
     state.add_argument("directory", type=Path, metavar="DIRECTORY")
     add_options(commands.add_parser("logs", help="count an access log and serve the totals on a /metrics page"))
+    events_command.add_options(
+        commands.add_parser("events", help="count the messages of a broker and serve the totals")
+    )
     chosen = parser.parse_args(arguments)
     if chosen.command == "lint":
         return _lint(chosen.url, chosen.timeout)
     if chosen.command == "state":
         return _state(chosen.directory)
+    if chosen.command == "events":
+        return events_command.run(chosen)
     return serve(chosen)
 
 

@@ -19,7 +19,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from .guard import Guard, named
 from .logfiles import CHUNK, Piece, advanced, pieces
 from .loglines import LineRule
-from .logstate import LogState, Series
+from .logstate import LogState
+from .totals import Series
 from .vocabulary import (
     ANONYMOUS,
     CONSUMER,

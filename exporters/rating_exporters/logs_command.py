@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sqlite3
 import sys
-import threading
 from pathlib import Path
-from socketserver import ThreadingMixIn
-from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
-
-from .exposition import metrics_wsgi_app
 from .guard import DEFAULT_BOUNDS, Guard
 from .loglines import COMBINED, json_lines, nginx, routes
 from .logs import AccessLog
 from .logstate import LogState
+from .serving import Page, process_registry, told_to_stop
 from .vocabulary import CONSUMER
 
 
@@ -35,20 +28,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listen", default="127.0.0.1:9119", metavar="HOST:PORT")
 
 
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _Silent(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        return
-
-
 def serve(options: argparse.Namespace) -> int:
     """Count and serve until SIGTERM or SIGINT. 2 when it cannot start."""
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
+    registry = process_registry()
     try:
         if options.format == "json":
             line = json_lines(options.consumer)
@@ -59,23 +41,25 @@ def serve(options: argparse.Namespace) -> int:
             options.log, LogState(options.state), line, routes(options.route),
             registry=registry, guard=guard, copytruncate=options.copytruncate,
         )  # fmt: skip
-        host, _, port = options.listen.rpartition(":")
-        server = make_server(host, int(port), metrics_wsgi_app(registry), _Server, _Silent)
+        page = Page(options.listen, registry)
     except (OSError, ValueError, sqlite3.Error) as error:
         print(f"rating-exporters: {error}", file=sys.stderr)
         return 2
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(f"counting {options.log}, serving http://{host}:{server.server_port}/metrics", flush=True)
+    stop = told_to_stop()
+    page.start()
+    print(f"counting {options.log}, serving {page.address}", flush=True)
     while not stop.is_set():
         try:
             log.poll()
-        except (OSError, sqlite3.Error) as error:  # a full disk: nothing was committed, so nothing is lost by waiting
+        except (
+            OSError,
+            OverflowError,
+            sqlite3.Error,
+        ) as error:
+            # A full disk: nothing was committed, so nothing is lost by waiting.
             print(f"rating-exporters: {error}; tried again in {options.interval} s", file=sys.stderr, flush=True)
         stop.wait(options.interval)
     log.poll()
-    server.shutdown()
+    page.stop()
     log.state.close()
     return 0

@@ -6,26 +6,21 @@ A crash at any moment leaves both as they were before the batch or both after it
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TypeAlias
 
-Series: TypeAlias = tuple[str, tuple[str, ...]]  # metric (without _total) and label values
-Totals: TypeAlias = dict[Series, tuple[int, float]]  # total and created timestamp (s)
+from . import totals
+from .totals import Series, Totals
 
 HEAD = 4_096  # bytes of a stream's beginning kept to know it again
 ANCHOR = 256  # bytes before the position kept to know that the position is still in the same text
 KEPT = 100  # streams remembered: a file's compressed copy may come many rotations after its last line
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS totals (metric TEXT, labels TEXT, total INTEGER NOT NULL, created REAL NOT NULL,
-    PRIMARY KEY (metric, labels)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS streams (id INTEGER PRIMARY KEY AUTOINCREMENT, device INTEGER, inode INTEGER,
     head BLOB NOT NULL, anchor BLOB NOT NULL, position INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS finished (file TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -56,12 +51,9 @@ class LogState:
             os.close(self._lock_file)
             raise BlockingIOError(f"{path}: another process counts into this state; one at a time") from None
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + SCHEMA)
+        self._database.executescript(totals.PRAGMAS + totals.SCHEMA + SCHEMA)
         self._lock = Lock()
-        rows = self._database.execute("SELECT metric, labels, total, created FROM totals")
-        self._totals: Totals = {
-            (metric, tuple(json.loads(labels))): (total, created) for metric, labels, total, created in rows
-        }
+        self._totals: Totals = totals.read(self._database)
 
     def totals(self) -> Totals:
         """Everything committed so far."""
@@ -79,32 +71,17 @@ class LogState:
         """Whether a compressed file (by device, inode, size and time) has been counted to its end."""
         return self._database.execute("SELECT 1 FROM finished WHERE file = ?", (file,)).fetchone() is not None
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
-
     def commit(self, stream: Stream, counts: Mapping[Series, int], now: float, finished: str | None = None) -> Stream:
         """One batch: the counts, the stream's new position and, if so, that a compressed file is finished."""
         with self._lock:
-            changed = {}
-            for series, amount in counts.items():
-                total, created = self._totals.get(series, (0, now))
-                changed[series] = (total + amount, created)
-            with self._transaction():
-                self._database.executemany(
-                    "INSERT INTO totals VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET total = excluded.total",
-                    [(metric, json.dumps(labels), *value) for (metric, labels), value in changed.items()],
-                )
+            with totals.transaction(self._database):
+                totals.add(self._database, counts, now)
                 stored = self._store(stream)
                 if finished is not None:
                     self._database.execute("INSERT OR IGNORE INTO finished VALUES (?)", (finished,))
-            self._totals.update(changed)
+            for series, amount in counts.items():
+                total, created = self._totals.get(series, (0, now))
+                self._totals[series] = (total + amount, created)
         return stored
 
     def _store(self, stream: Stream) -> Stream:

@@ -25,6 +25,12 @@ UNMETERED: Final = "llm_unmetered_responses_total"
 LOG_LINES: Final = "rating_exporters_log_lines_total"
 LOG_TRUNCATIONS: Final = "rating_exporters_log_truncations_total"
 
+EVENTS: Final = "events_total"
+EVENT_QUANTITY: Final = "event_quantity_total"
+EVENTS_READ: Final = "rating_exporters_events_read_total"
+EVENTS_LOST: Final = "rating_exporters_events_lost_total"
+EVENT_BACKLOG: Final = "rating_exporters_event_backlog"
+
 CONSUMER: Final = "consumer_id"
 ENDPOINT: Final = "endpoint"
 METHOD: Final = "method"

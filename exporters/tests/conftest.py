@@ -1,22 +1,60 @@
-"""What several tests share: the harness that kills servers, loaded by path because tests are not packages here."""
+"""What several tests share: the harness that kills servers and the other side of the brokers, loaded by path because
+tests are not packages here; and the brokers themselves, real servers started once."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from rating_demo import brokers
+from rating_demo.finding import PartMissing
+from rating_demo.parts import Server
 
-@pytest.fixture(scope="session")
-def crash_harness() -> ModuleType:
-    path = Path(__file__).parent / "crash_harness.py"
-    spec = importlib.util.spec_from_file_location("crash_harness", path)
+
+def _loaded(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up by name
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def crash_harness() -> ModuleType:
+    return _loaded("crash_harness")
+
+
+@pytest.fixture(scope="session")
+def broker_peers() -> ModuleType:
+    return _loaded("broker_peers")
+
+
+INSTALL = os.environ.get("PARTS_INSTALL", "1") != "0"
+
+
+@pytest.fixture(scope="session")
+def broker_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
+    """Starts a broker once for all tests: "kafka", "rabbitmq", "redis" or "nats"; skips where it cannot be had."""
+    kinds = {"kafka": brokers.Kafka, "rabbitmq": brokers.RabbitMQ, "redis": brokers.Redis, "nats": brokers.Nats}
+    running: dict[str, Server] = {}
+    with ExitStack() as stack:
+
+        def server(kind: str) -> Server:
+            if kind not in running:
+                folder = () if kind == "rabbitmq" else (tmp_path_factory.mktemp(kind),)
+                try:
+                    running[kind] = stack.enter_context(kinds[kind](*folder, install=INSTALL))
+                except PartMissing as missing:
+                    pytest.skip(str(missing))
+            return running[kind]
+
+        yield server

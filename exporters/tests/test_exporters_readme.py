@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client import REGISTRY
 
-from rating_exporters import cli, logs_command, vocabulary
+from rating_exporters import cli, events_command, logs_command, vocabulary
 from rating_exporters.loglines import nginx
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -51,11 +51,13 @@ def test_the_commands_parse(monkeypatch: pytest.MonkeyPatch) -> None:
         return 0
 
     monkeypatch.setattr(cli, "serve", served)
+    monkeypatch.setattr(events_command, "run", served)
     for block in blocks("sh"):
         words = shlex.split(block.replace("\\\n", " "))
         assert words[0] == "rating-exporters"
         assert cli.main(words[1:]) == 0
-    (options,) = seen
+    events, options = seen
+    assert (events.broker, events.topic, events.check, events.decimals) == ("kafka", ["orders"], 20, 3)
     assert options.route == ["/things/{id}", "/search"]
     rule = nginx(options.format, options.consumer)
     found = rule(b"acme|GET /things/7|200|12|2026-11-21T07:00:00+00:00")
