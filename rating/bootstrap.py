@@ -14,7 +14,7 @@ from rating.adapters.store import migrate as migrate_store
 from rating.adapters.store import open_book as open_store
 from rating.core.catalogue import Catalogue
 from rating.errors import Finding, SpecError
-from rating.ports import Boards, Book, CounterSource, Estimates, StoredBook
+from rating.ports import Boards, Book, CounterSource, Documents, Estimates, StoredBook
 from rating.settings import Settings
 from rating.specs.compile import compile_catalogue
 
@@ -93,6 +93,13 @@ def _prometheus(settings: Settings) -> PrometheusSource:
         client_key=settings.prometheus_client_key,
         dialect=settings.prometheus_dialect,
     )
+
+
+def open_documents(settings: Settings) -> Documents:
+    """Where documents become paper."""
+    from rating.adapters.documents import PrintedDocuments
+
+    return PrintedDocuments(Path(settings.brands) if settings.brands else None)
 
 
 def open_boards(settings: Settings) -> Boards:

@@ -13,6 +13,7 @@ from rating.core.alerts import Alert, Heard
 from rating.core.checks import AdjustmentRecord, ClosingRecord, MoveRecord, Record
 from rating.core.counters import Readings
 from rating.core.deliveries import Attempt, Delivery
+from rating.core.documents import Document, Form
 from rating.core.invoices import Draft, Invoice
 from rating.core.meters import Meter
 from rating.core.money import Money
@@ -383,6 +384,28 @@ class Boards(Protocol):
 
     def show(self, document: Mapping[str, Any], folder: str, *, replaces: int | None) -> None:
         """Show the board in the folder. `replaces` is the version it takes the place of, None when it is new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    content: bytes
+    warnings: tuple[str, ...] = ()
+    """What a person must look at before it is sent, such as a name no font has glyphs for."""
+    notes: tuple[str, ...] = ()
+    """What it does without, such as an e-invoice inside the PDF, and why."""
+
+
+class Documents(Protocol):
+    """Where a document becomes what is sent."""
+
+    def render(self, document: Document, form: Form) -> Rendered:
+        """The same document gives the same bytes: no clock, no network, nothing random.
+
+        Raises:
+            EdgeUnavailable: a library or font it needs is not installed.
+            EdgeRefused: this form cannot say what the document says, such as three decimals in an e-invoice.
+            SpecError: the brand's files are wrong.
+        """
 
 
 class StoredBook(Book, Protocol):

@@ -40,6 +40,8 @@ class Settings:
     listen: str = _setting("127.0.0.1:9465", "address and port of /metrics and /healthz in `rating run`")
     tick_seconds: float = _setting(15.0, "how often `rating run` asks what is due")
     seller: str = _setting("", "name printed on invoices")
+    locale: str = _setting("en", "language and numbers of documents whose customer has none of their own, de_AT")
+    brands: str = _setting("", "a folder with a folder for each brand: colours, logo, templates of documents")
     grafana_url: str = _setting("", "where `rating dashboards push` puts the boards", True)
     grafana_token: str = _setting("", "a Grafana service account token", True)
 

@@ -49,6 +49,8 @@ class Part:
     name: str
     source: Source
     aliases: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    """For a library or a font: patterns under the root of the file system, the first that exists is it."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,6 +62,17 @@ _ALERTMANAGER = Source("prometheus-alertmanager", "alertmanager", "prometheus-al
 _POSTGRESQL = Source("postgresql", "postgresql", "postgresql.service")
 _RABBITMQ = Source("rabbitmq-server", "rabbitmq", "rabbitmq-server.service")
 _PUSHGATEWAY_UNIT = "prometheus-pushgateway.service"
+
+
+def _library(name: str) -> tuple[str, ...]:
+    places = ("usr/lib/*", "usr/lib", "lib/*", "opt/homebrew/lib", "usr/local/lib")
+    return tuple(f"{place}/{name}.{ending}" for place in places for ending in ("so.0", "*.dylib", "dylib"))
+
+
+def _font(*names: str) -> tuple[str, ...]:
+    places = ("usr/share/fonts/**", "usr/local/share/fonts/**", "Library/Fonts", "Users/*/Library/Fonts")
+    return tuple(f"{place}/{name.replace('[', '[[]')}*" for place in places for name in names)
+
 
 PARTS = {
     part.name: part
@@ -87,6 +100,12 @@ PARTS = {
         Part("java", Source("openjdk-17-jre-headless", "openjdk@17")),
         Part("mvn", Source("maven", "maven")),
         Part("pushgateway", Source("prometheus-pushgateway", "", _PUSHGATEWAY_UNIT), ("prometheus-pushgateway",)),
+        # What draws documents, and the letters of every script.
+        Part("pango", Source("libpangoft2-1.0-0", "pango"), files=_library("libpangoft2-1.0")),
+        Part("harfbuzz_subset", Source("libharfbuzz-subset0", "harfbuzz"), files=_library("libharfbuzz-subset")),
+        Part("noto", Source("fonts-noto-core", "font-noto-sans"), files=_font("NotoSans-Regular", "NotoSans[")),
+        Part("noto_cjk", Source("fonts-noto-cjk", "font-noto-sans-cjk"), files=_font("NotoSansCJK")),
+        Part("pdftoppm", Source("poppler-utils", "poppler")),
     )
 }
 
@@ -136,6 +155,11 @@ def _find(part: Part) -> Path | None:
     chosen = named_by_variable(f"PART_{part.name.upper()}")
     if chosen is not None:
         return chosen
+    for pattern in part.files:
+        for found_file in sorted(Path("/").glob(pattern)):
+            return found_file
+    if part.files:
+        return None
     for name in part.names:
         found = shutil.which(name)
         if found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import sys
@@ -18,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from rating.core.cells import NUMBER, write_csv
 from rating.core.invoices import Draft
 from rating.errors import Finding, Severity
 from rating.settings import Settings
@@ -56,9 +56,7 @@ def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], format: Form
             )
             sys.stdout.write("\n")
         case Format.CSV:
-            writer = csv.writer(sys.stdout, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows([inert(row.get(column)) for column in columns] for row in rows)
+            write_csv(sys.stdout, columns, ([row.get(column) for column in columns] for row in rows))
         case Format.TABLE:
             table = Table(title=title or None, title_justify="left", header_style="bold", box=box.ROUNDED)
             rows = list(rows)
@@ -70,11 +68,8 @@ def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], format: Form
             console.print(table)
 
 
-_NUMBER = re.compile(r"-?\d+(,\d{3})*(\.\d+)?%?\Z")
-
-
 def _is_number(value: object) -> bool:
-    return value is None or value == "" or bool(_NUMBER.match(str(value)))
+    return value is None or value == "" or bool(NUMBER.match(str(value)))
 
 
 def grouped(number: str) -> str:
@@ -82,13 +77,6 @@ def grouped(number: str) -> str:
     sign, digits = ("-", number[1:]) if number.startswith("-") else ("", number)
     whole, point, rest = digits.partition(".")
     return f"{sign}{int(whole):,}{point}{rest}"
-
-
-def inert(value: object) -> object:
-    """A cell no spreadsheet will run: text that begins like a formula gets an apostrophe; numbers stay numbers."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") and not _NUMBER.match(value):
-        return f"'{value}"
-    return "" if value is None else value
 
 
 def instant(text: str | None) -> datetime | None:

@@ -1,18 +1,21 @@
-"""`rating invoices`: list, show and export what was issued."""
+"""`rating invoices`: list, show, export and render what was issued."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from rating.bootstrap import open_book
+from rating.bootstrap import open_book, open_documents
 from rating.cli.frame import FORMAT, Format, console, days_of, days_text, grouped, settings_of, show
+from rating.cli.papers import BRAND, LOCALE, OUT, PAPER, Drawn, Paper, letterhead, nothing, rendered, write
 from rating.core.invoices import Invoice, LineItem
 from rating.core.money import decimal_text
 from rating.core.periods import stamp
 from rating.errors import BookError
+from rating.jobs.documents import hashed_text, invoice_document
 from rating.ports import Book
 from rating.settings import Settings
 
@@ -21,11 +24,12 @@ LINES = ("invoice", "line", "kind", "charge", "title", "quantity", "unit", "incl
 
 
 def add(app: typer.Typer) -> None:
-    group = typer.Typer(help="List, show and export issued invoices.", invoke_without_command=True)
+    group = typer.Typer(help="List, show, export and render issued invoices.", invoke_without_command=True)
     group.callback()(default)
     group.command("list")(list_invoices)
     group.command("show")(show_invoice)
     group.command("export")(export)
+    group.command("render")(render)
     app.add_typer(group, name="invoices")
 
 
@@ -75,6 +79,38 @@ def export(
     with open_book(settings_of(context)) as book:
         invoices = selected(book, period, consumer)
     show([row for invoice in invoices for row in _rows(invoice)], LINES, format)
+
+
+def render(
+    context: typer.Context,
+    number: Annotated[str | None, typer.Argument(help="The invoice's number; all of the period without it.")] = None,
+    period: str | None = PERIOD,
+    consumer: str | None = CONSUMER,
+    format: Paper = PAPER,
+    out: Path | None = OUT,
+    locale: str | None = LOCALE,
+    brand: str | None = BRAND,
+) -> None:
+    """Render invoices as documents to send: the same invoice gives the same bytes.
+
+    A PDF is PDF/A-3 with its fonts inside, and with the e-invoice where EN 16931 can say all of it. The exit code is 3
+    when a person must look, for example at a name that no font of this machine can draw.
+    """
+    if number is None and period is None and consumer is None:
+        raise typer.BadParameter("name an invoice, or say which: --period 2026-10 or --consumer C")
+    settings = settings_of(context)
+    documents, head = open_documents(settings), letterhead(settings, locale, brand)
+    with open_book(settings) as book:
+        invoices = [found(book, number)] if number is not None else selected(book, period, consumer)
+        if nothing(invoices, "no invoice was issued for these; see `rating invoices list`"):
+            return
+
+        def drawn(invoice: Invoice) -> Drawn:
+            return invoice.number, lambda: rendered(
+                documents, invoice_document(book, invoice, head), format, hashed_text(invoice)
+            )
+
+        raise typer.Exit(write([drawn(invoice) for invoice in invoices], format, out))
 
 
 def selected(book: Book, period: str | None, consumer: str | None) -> list[Invoice]:

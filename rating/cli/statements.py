@@ -1,18 +1,21 @@
-"""`rating statements`: what is owed to partners of the invoices issued, line by line. Read-only."""
+"""`rating statements`: what is owed to partners of the invoices issued, line by line, or as documents. Read-only."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from rating.bootstrap import load_catalogue, open_book
+from rating.bootstrap import load_catalogue, open_book, open_documents
 from rating.cli.frame import DONE, FORMAT, LOOK, Format, console, days_of, now, settings_of, show, stderr, warn
+from rating.cli.papers import BRAND, LOCALE, OUT, Drawn, Paper, letterhead, rendered, write
 from rating.core.money import decimal_text, total
 from rating.core.partners import PartnerStatement
 from rating.core.periods import stamp
 from rating.jobs.contracts import gather
+from rating.jobs.documents import statement_document
 from rating.jobs.statements import statements
 
 COLUMNS = (
@@ -47,11 +50,16 @@ def command(
     partner: Annotated[str | None, typer.Option(help="Only this partner.")] = None,
     totals: Annotated[bool, typer.Option("--totals", help="One row per partner, month and currency.")] = False,
     format: Format = FORMAT,
+    out: Path | None = OUT,
+    paper: Annotated[Paper, typer.Option("--paper", help="With --out: pdf, html, json or csv.")] = Paper.PDF,
+    locale: str | None = LOCALE,
+    brand: str | None = BRAND,
 ) -> None:
     """Show what is owed to partners: their share of each invoice line, rounded once per line.
 
     The base is the line as it stands on the invoice. Each line names the invoice line, and the same digest of usage
-    windows, so `rating explain INVOICE/LINE` proves it. The exit code is 3 when a person must look.
+    windows, so `rating explain INVOICE/LINE` proves it. With --out, each statement becomes a document instead. The exit
+    code is 3 when a person must look.
     """
     settings, moment, span = settings_of(context), now(), days_of(period)
     catalogue = load_catalogue(settings)
@@ -61,6 +69,16 @@ def command(
     chosen = [
         one for one in owed if partner in (None, one.partner) and (span is None or span[0] <= one.month < span[1])
     ]
+    if out is not None and chosen:
+        documents, head = open_documents(settings), letterhead(settings, locale, brand)
+
+        def drawn(one: PartnerStatement) -> Drawn:
+            document = statement_document(one, head)
+            return document.number, lambda: rendered(documents, document, paper)
+
+        code = write([drawn(one) for one in chosen], paper, out)
+        warn(findings)
+        raise typer.Exit(LOOK if findings else code)
     _print(chosen, totals, format)
     warn(findings)
     raise typer.Exit(LOOK if findings else DONE)

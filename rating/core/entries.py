@@ -61,6 +61,11 @@ def issue(draft: Draft, sequence: int, previous_hash: str, at: datetime) -> tupl
     return Invoice(paper.number, paper.issued_at, draft, digest(text), previous_hash), text
 
 
+def paper_text(invoice: Invoice) -> str:
+    """The canonical text whose SHA-256 is the invoice's hash: `sha256sum` of its bytes gives it again."""
+    return canonical(Paper(invoice.number, invoice.issued_at, invoice.previous_hash, invoice.draft))
+
+
 def usage_digest(usage: Sequence[Usage]) -> str:
     """SHA-256 of a closing's rows as a JSON list of `[consumer, [dimensions], quantity]`, in their sorted order."""
     return digest(json.dumps(usage, separators=(",", ":"), ensure_ascii=False))
