@@ -9,6 +9,7 @@
     ├── PricingError             the rate card does not say what this usage costs
     │   ├── MixedCurrencies          two currencies met in one sum
     │   ├── NoTierCovers             the quantity lies beyond the last tier
+    │   ├── NoTaxRuleCovers          nothing says how this customer is taxed: the invoice waits
     │   └── NoPlanInForce            no plan on that day
     ├── BookError                the book refuses
     │   ├── Contradiction            the same key with different content: a person looks
@@ -89,6 +90,10 @@ class MixedCurrencies(PricingError):
 
 class NoTierCovers(PricingError):
     """The quantity lies beyond the last finite tier and the card does not say what happens there."""
+
+
+class NoTaxRuleCovers(PricingError):
+    """Nothing says how this customer is taxed; the invoice waits until something does."""
 
 
 class NoPlanInForce(PricingError):

@@ -20,6 +20,7 @@ from rating.core.money import Money
 from rating.core.notices import Notification, Preference, Told
 from rating.core.periods import Period
 from rating.core.subscriptions import Subscription
+from rating.core.taxation import TaxDecision, TaxQuestion
 from rating.core.wallets import Grant, LowBalance, Move, Wallet, WalletGlance
 from rating.core.windows import Adjustment, Closing, Completeness, Evidence, Held, Usage
 
@@ -355,6 +356,23 @@ class Book(Notices, Protocol):
         """Try to be the only one doing `job` on this database until the context ends; False when somebody else is.
 
         The claim dies with the process that holds it.
+        """
+
+
+class TaxService(Protocol):
+    """Who decides how an invoice is taxed. It gives treatment and rates; amounts are ours."""
+
+    def decide(self, question: TaxQuestion) -> TaxDecision | None:
+        """How this invoice is taxed; None to leave it at what the plan says.
+
+        The same question gets the same treatment and rates as long as nobody changes them. An answer is whole or it is
+        an error: never a default for what could not be found out.
+
+        Raises:
+            NoTaxRuleCovers: it understood, and cannot say.
+            EdgeUnavailable: unreachable, timed out, or failing; a retry may succeed.
+            EdgeRefused: it says no to this program (unauthorised, not a tax service at all).
+            EdgeDisagrees: its answer is none, or contradicts itself.
         """
 
 

@@ -21,9 +21,10 @@ from rating.core.periods import Period, next_period, seconds
 from rating.core.plans import Fee, FeeDue, Plan, Pool
 from rating.core.prices.price import Portion
 from rating.core.ratecards import RateCard
-from rating.core.settlements import Tax, settle
+from rating.core.settlements import settle
 from rating.core.standing import NOTHING_BEFORE, Standing
 from rating.core.subscriptions import Subscription
+from rating.core.taxes import Tax
 from rating.core.windows import Completeness, Usage
 
 

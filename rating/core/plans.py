@@ -9,7 +9,8 @@ from fractions import Fraction
 from rating.core.money import Currency, Rounding
 from rating.core.periods import Cadence
 from rating.core.ratecards import RateCard
-from rating.core.settlements import Settlement, Tax
+from rating.core.settlements import Settlement
+from rating.core.taxes import Tax
 
 
 class Prorate(StrEnum):

@@ -13,7 +13,7 @@ from rating.core.prices.bands import Banded
 from rating.core.prices.converted import Conversion
 from rating.core.prices.matrix import Matrix
 from rating.core.prices.price import Price
-from rating.core.settlements import Tax
+from rating.core.taxes import Tax
 from rating.core.terms import Terms
 
 

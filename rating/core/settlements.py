@@ -19,15 +19,8 @@ from rating.core.column import Column
 from rating.core.invoices import LineItem, LineKind
 from rating.core.money import Currency, Rounding, allocate, decimal_text, round_amount
 from rating.core.periods import Period
-from rating.core.taxes import taxed
-
-
-@dataclass(frozen=True, slots=True)
-class Tax:
-    """One declared rate. Rates add up; none is taxed by another."""
-
-    title: str
-    percent: Fraction
+from rating.core.taxation import TaxDecision, Treatment
+from rating.core.taxes import Tax, taxed
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +68,14 @@ def settle(
     credits: Sequence[Credit] = (),
     redeemed: Sequence[str] = (),
     own_taxes: OwnTaxes = NO_OWN_TAXES,
+    decided: TaxDecision | None = None,
 ) -> tuple[LineItem, ...]:
     """The lines after the charges.
 
     `share` is how much of the billing period is billed: cap and minimum are promised for a whole one. A discount holds
     when its dates contain the period's first day and it has redemptions left; `redeemed` are the codes of the discount
     lines on this subscription's earlier invoices. `credits` are what is left of the customer's. `own_taxes` are the
-    rates of charges that have other ones than the agreement's.
+    rates of charges that have other ones than the agreement's; `decided` takes the agreement's place.
 
     Late usage of earlier periods is discounted and taxed like any charge, but neither counts towards this period's cap
     nor fills up its minimum: a credit for October must not be eaten by November's minimum.
@@ -103,7 +97,13 @@ def settle(
         least = agreed.minimum * share
         paper.add(LineKind.MINIMUM, "", f"Up to the minimum of {decimal_text(least, 6)}", least + late - paper.owed)
     _pay(paper, credits, period.end)
+    if decided is not None:
+        agreed = replace(agreed, taxes=decided.taxes)
+        own_taxes = own_taxes if decided.treatment is Treatment.STANDARD and decided.own_rates else NO_OWN_TAXES
     _tax(paper, agreed, charges, own_taxes)
+    if decided is not None and decided.note:
+        # Printed among the taxes, whatever prints the invoice.
+        paper.add(LineKind.TAX, decided.treatment.value, decided.note, Fraction(0))
     return tuple(paper.lines)
 
 

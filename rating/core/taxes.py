@@ -1,6 +1,6 @@
 """Taxes: rates on lines or on the total, on top of an amount or inside it.
 
-Decides each rate's share, rounded once. Which rates apply to whom is a tax service's knowledge, not ours.
+Decides each rate's share, rounded once. Which rates apply to whom is `taxation`, or a tax service's knowledge.
 """
 
 from __future__ import annotations
@@ -10,6 +10,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from rating.core.money import Rounding, round_to
+
+
+@dataclass(frozen=True, slots=True)
+class Tax:
+    """One declared rate. Rates add up; none is taxed by another."""
+
+    title: str
+    percent: Fraction
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from rating.core.money import Currency, Rounding, decimal_text
 from rating.core.plans import Fee, FeeDue, Pool
 from rating.core.prices.converted import Conversion
 from rating.core.ratecards import RevenueShare
-from rating.core.settlements import Settlement, Tax
+from rating.core.settlements import Settlement
 from rating.core.subscriptions import Exchange
+from rating.core.taxes import Tax
 from rating.specs.fields import Amount, CurrencyCode, Key, Moment, Quantity, Share, Spec, Text, moment_text, share_text
 from rating.specs.words import words
 

@@ -15,8 +15,9 @@ from rating.core.balances import Credit
 from rating.core.drafts import draft
 from rating.core.invoices import LineItem, LineKind
 from rating.core.money import Currency, Money, Rounding
-from rating.core.settlements import Settlement, Tax, remaining, settle
+from rating.core.settlements import Settlement, remaining, settle
 from rating.core.standing import Standing
+from rating.core.taxes import Tax
 from tests.stories import ACME, OCTOBER, PRO
 
 USD = Currency("USD")

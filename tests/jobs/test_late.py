@@ -22,8 +22,9 @@ from rating.core.prices.package import Package
 from rating.core.prices.per_unit import PerUnit
 from rating.core.prices.volume import Volume
 from rating.core.ratecards import RateCard
-from rating.core.settlements import Settlement, Tax
+from rating.core.settlements import Settlement
 from rating.core.subscriptions import Subscription
+from rating.core.taxes import Tax
 from rating.core.tiers import Tier, Tiers
 from rating.core.windows import Adjustment, Closing, Completeness, Usage
 from rating.jobs.audit import audit

@@ -13,7 +13,8 @@ from rating.core.money import Rounding
 from rating.core.plans import Prorate, Versions
 from rating.core.prices.converted import Conversion
 from rating.core.prices.graduated_percentage import GraduatedPercentage
-from rating.core.settlements import Settlement, Tax
+from rating.core.settlements import Settlement
+from rating.core.taxes import Tax
 from rating.specs.compile import compile_catalogue, examine
 
 AGREED = (Path(__file__).parent / "golden" / "agreed.yaml").read_text()
