@@ -5,10 +5,11 @@ The only place that names concrete adapters. Everything above it receives ports.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rating.adapters.named_sources import NamedEstimates, NamedSources
 from rating.adapters.prometheus import PrometheusEstimates, PrometheusSource
 from rating.adapters.store import migrate as migrate_store
 from rating.adapters.store import open_book as open_store
@@ -17,6 +18,7 @@ from rating.errors import Finding, SpecError
 from rating.ports import Boards, Book, CounterSource, Documents, Estimates, StoredBook
 from rating.settings import Settings
 from rating.specs.compile import compile_catalogue
+from rating.specs.sources import SourceSpec, compile_sources, known_dialect, server_url
 
 
 def load_catalogue(settings: Settings) -> Catalogue:
@@ -39,11 +41,11 @@ def read_sources(path: Path) -> list[tuple[str, str]]:
     return [(str(file), _read(file)) for file in files]
 
 
-def _read(file: Path) -> str:
+def _read(file: Path, missing: str = "set RATING_CATALOG or --catalog to your catalogue") -> str:
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        finding = Finding(str(file), "no such file", "set RATING_CATALOG or --catalog to your catalogue")
+        finding = Finding(str(file), "no such file", missing)
     except UnicodeDecodeError as error:
         finding = Finding(str(file), f"is not UTF-8 at byte {error.start}", "save it as UTF-8")
     except OSError as error:
@@ -71,16 +73,38 @@ def migrate_book(settings: Settings) -> tuple[str | None, str]:
 
 
 def open_source(settings: Settings) -> CounterSource:
-    """Where counters are read."""
-    return _prometheus(settings)
+    """Where counters are read: the servers of RATING_PROMETHEUS_URL, and those of the file of sources by name.
+
+    Raises:
+        SpecError: a URL or dialect is none, or the file of sources has mistakes.
+    """
+    named = _named(settings)
+    return NamedSources(_unnamed(settings), named) if named else _unnamed(settings)
 
 
 def open_estimates(settings: Settings) -> Estimates:
     """Where the obvious queries are asked: the same servers, by the same credentials."""
-    return PrometheusEstimates(_prometheus(settings))
+    named = {name: PrometheusEstimates(source) for name, source in _named(settings).items()}
+    unnamed = PrometheusEstimates(_unnamed(settings))
+    return NamedEstimates(unnamed, named) if named else unnamed
 
 
-def _prometheus(settings: Settings) -> PrometheusSource:
+def _unnamed(settings: Settings) -> PrometheusSource:
+    findings = []
+    checks: list[tuple[str, str, Callable[[object], str]]] = [
+        *(("RATING_PROMETHEUS_URL", one, server_url) for one in settings.prometheus_urls),
+        ("RATING_PROMETHEUS_DIALECT", settings.prometheus_dialect, known_dialect),
+    ]
+    for name, value, check in checks:
+        try:
+            check(value)
+        except ValueError as error:
+            what, _, hint = str(error).partition("; ")
+            findings.append(Finding(name, what, hint))
+    if not settings.prometheus_urls:
+        findings.append(Finding("RATING_PROMETHEUS_URL", "names no server", "write it like http://prometheus:9090"))
+    if findings:
+        raise SpecError(tuple(findings))
     return PrometheusSource(
         settings.prometheus_urls,
         timeout=settings.prometheus_timeout,
@@ -100,6 +124,36 @@ def open_documents(settings: Settings) -> Documents:
     from rating.adapters.documents import PrintedDocuments
 
     return PrintedDocuments(Path(settings.brands) if settings.brands else None)
+
+
+def _named(settings: Settings) -> dict[str, PrometheusSource]:
+    if not settings.sources:
+        return {}
+    file = Path(settings.sources)
+    specs = compile_sources(str(file), _read(file, "set RATING_SOURCES to the file of sources"))
+    return {name: _source(spec, file) for name, spec in specs.items()}
+
+
+def _source(spec: SourceSpec, file: Path) -> PrometheusSource:
+    def beside(name: str | None) -> str:
+        # A path is meant from where the file lies, wherever the command is run.
+        return str(file.parent / name) if name else ""
+
+    def secret(name: str | None) -> str:
+        return _read(file.parent / name, f"it is named in {file}").strip() if name else ""
+
+    return PrometheusSource(
+        spec.urls,
+        timeout=spec.timeout.total_seconds(),
+        bearer_token=secret(spec.bearer_token_file),
+        username=spec.username or "",
+        password=secret(spec.password_file),
+        tenant=spec.tenant or "",
+        ca_file=beside(spec.ca_file),
+        client_cert=beside(spec.client_cert),
+        client_key=beside(spec.client_key),
+        dialect=spec.dialect,
+    )
 
 
 def open_boards(settings: Settings) -> Boards:

@@ -37,6 +37,7 @@ class Settings:
     prometheus_client_cert: str = _setting("", "client certificate, PEM")
     prometheus_client_key: str = _setting("", "key of the client certificate, PEM")
     prometheus_dialect: str = _setting("prometheus", "prometheus, thanos, mimir or victoriametrics")
+    sources: str = _setting("", "a YAML file of named sources that meters may choose")
     listen: str = _setting("127.0.0.1:9465", "address and port of /metrics and /healthz in `rating run`")
     tick_seconds: float = _setting(15.0, "how often `rating run` asks what is due")
     seller: str = _setting("", "name printed on invoices")

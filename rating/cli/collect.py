@@ -29,7 +29,7 @@ from rating.core.periods import Period
 from rating.core.windows import Closing, Held
 from rating.engine import since
 from rating.jobs.collect import Collected, collect
-from rating.jobs.contracts import gather, metered_from
+from rating.jobs.contracts import gather, keep, metered_from
 
 SPELLED_OUT = 5
 """Held neighbours that get a line each; beyond, one sentence says as much."""
@@ -62,6 +62,9 @@ def command(
     meters = chosen(catalogue, meter)
     rows: list[dict[str, object]] = []
     with open_book(settings) as book:
+        if not dry_run:
+            # Windows can be verified for as long as the book knows by which meter they were measured.
+            keep(book, catalogue, now=moment)
         contracts = gather(book, catalogue, now=moment)
         first = instant(begin) or since(contracts, moment)
         with progress_bar("closing windows") as progress:

@@ -14,7 +14,6 @@ from rating.cli.papers import BRAND, LOCALE, OUT, PAPER, Drawn, Paper, letterhea
 from rating.core.invoices import Invoice, LineItem
 from rating.core.money import decimal_text
 from rating.core.periods import stamp
-from rating.errors import BookError
 from rating.jobs.documents import hashed_text, invoice_document
 from rating.ports import Book
 from rating.settings import Settings
@@ -126,11 +125,11 @@ def found(book: Book, number: str) -> Invoice:
     """The invoice of that number.
 
     Raises:
-        BookError: there is none.
+        typer.BadParameter: there is none.
     """
     invoice = book.invoice(number)
     if invoice is None:
-        raise BookError(f"the book holds no invoice {number}; `rating invoices list` shows those it holds")
+        raise typer.BadParameter(f"the book holds no invoice {number}; `rating invoices list` shows those it holds")
     return invoice
 
 

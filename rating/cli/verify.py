@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, time
 from typing import Annotated
 
@@ -21,10 +22,15 @@ from rating.cli.frame import (
     show,
     stderr,
 )
+from rating.cli.invoices import found
+from rating.core.catalogue import Catalogue
 from rating.core.meters import Meter
 from rating.core.money import decimal_text
 from rating.core.periods import Period
-from rating.jobs.verify import Difference, verify
+from rating.jobs.contracts import gather
+from rating.jobs.rerate import rerate
+from rating.jobs.verify import Difference, Verified, verify
+from rating.settings import Settings
 
 COLUMNS = ("meter", "start", "end", "consumer", "dimensions", "booked", "measured", "unit")
 
@@ -39,11 +45,22 @@ def command(
         str | None, typer.Option(help="Windows that start in 2026-10, 2026-Q4, 2026 or on 2026-10-15; else this month.")
     ] = None,
     meter: Annotated[str | None, typer.Option(help="Only this meter.")] = None,
+    invoice: Annotated[
+        str | None, typer.Option(help="Rate this issued invoice again from the book, and measure its windows again.")
+    ] = None,
     format: Format = FORMAT,
 ) -> None:
-    """Measure closed windows again and compare with the book. Changes nothing; exit code 3 on a difference."""
+    """Measure closed windows again and compare with the book. Changes nothing; exit code 3 on a difference.
+
+    An invoice is drafted once more from the book, by the catalogue it was rated under and usage as of its issue; then
+    its windows are measured again for as long as Prometheus retains their samples.
+    """
     settings, moment = settings_of(context), now()
     catalogue = load_catalogue(settings)
+    if invoice is not None:
+        if period is not None or meter is not None:
+            raise typer.BadParameter("an invoice has its own period and meters; leave out --period and --meter")
+        raise typer.Exit(_invoice(settings, catalogue, invoice, moment, format))
     days = days_of(period or f"{moment:%Y-%m}")
     assert days is not None
     first, after = (datetime.combine(day, time(), UTC) for day in days)
@@ -51,6 +68,33 @@ def command(
         verified = verify(
             book, open_source(settings), chosen(catalogue, meter), Period(first, after), progress=progress
         )
+    raise typer.Exit(_report(catalogue, verified, format))
+
+
+def _invoice(settings: Settings, catalogue: Catalogue, number: str, moment: datetime, format: Format) -> int:
+    with open_book(settings) as book:
+        paper = found(book, number)
+        unequal = rerate(book, gather(book, catalogue, now=moment), paper)
+        for one in unequal:
+            stderr.print(f"{number}, {one.where}: issued as {one.issued}; the book now comes to {one.rated}")
+        if not unequal:
+            stderr.print(f"{number} comes to {paper.total} from the book, line by line as it was issued")
+        together = Verified()
+        spans = dict.fromkeys((line.meter, line.period) for line in paper.draft.lines if line.meter)
+        source = open_source(settings)
+        for name, span in spans:
+            if name not in catalogue.meters:
+                stderr.print(f"meter {name} is no longer in the catalogue, so its windows cannot be measured again")
+                continue
+            with progress_bar(f"measuring {name} again") as progress:
+                together += verify(book, source, (catalogue.meters[name],), span, progress=progress)
+    own = replace(
+        together, differences=tuple(one for one in together.differences if one.consumer == paper.draft.consumer)
+    )
+    return max(_report(catalogue, own, format), LOOK if unequal else DONE)
+
+
+def _report(catalogue: Catalogue, verified: Verified, format: Format) -> int:
     rows = [
         difference_row(catalogue.meters[difference.meter], difference, "booked", "measured")
         for difference in verified.differences
@@ -64,7 +108,7 @@ def command(
         f"{len(verified.unreadable)} cannot be measured again",
         soft_wrap=True,
     )
-    raise typer.Exit(LOOK if rows else DONE)
+    return LOOK if rows else DONE
 
 
 def difference_row(meter: Meter, difference: Difference, before: str, after: str) -> dict[str, object]:

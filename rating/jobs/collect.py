@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from rating.core.periods import Period, stamp
 from rating.core.schedule import Due, due_windows
 from rating.core.windows import Closing, Completeness, Held
 from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable, SamplesMissing, WindowStillOpen
+from rating.jobs.contracts import meter_as_closed
 from rating.ports import Book, CounterSource
 
 NOWHERE_LATER: Mapping[str, datetime] = {}
@@ -189,13 +190,17 @@ def _outcome(source: CounterSource, entry: Due, released: bool) -> Closing | Hel
 
 
 def _redefined(book: Book, waiting: Sequence[Due]) -> tuple[Redefined, ...]:
-    """Meters whose last closed window was measured by other rules than the ones now due will be."""
+    """Meters whose last closed window was measured by other rules than the ones now due will be.
+
+    Another key that stands for a consumer is no other rule: what it counted so far is kept under what may be shown.
+    """
     found = []
     for meter in {entry.meter.name: entry.meter for entry in waiting}.values():
         through = book.closed_through(meter.name)
         if through is not None:
             # Not even found where its length has changed.
             last = book.closings(meter.name, Period(through - meter.window, through))[-1:]
-            if [head.meter_digest for head in last] != [meter_digest(meter)]:
+            before = [meter_as_closed(book, meter, head.meter_digest) for head in last]
+            if [one and replace(one, consumers=()) for one in before] != [replace(meter, consumers=())]:
                 found.append(Redefined(meter.name, through))
     return tuple(found)

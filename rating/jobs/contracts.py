@@ -8,12 +8,14 @@ deleting a line must not lose an invoice.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 
 from rating.core.catalogue import Catalogue
 from rating.core.invoices import Draft
+from rating.core.keys import meter_digest
+from rating.core.meters import Meter
 from rating.core.periods import EPOCH, stamp
 from rating.core.plans import Plan
 from rating.core.subscriptions import Subscription, merge
@@ -125,6 +127,28 @@ def billed_under(book: Book, contracts: Contracts, paper: Draft) -> Catalogue:
         f"invoice of {paper.key} was rated under catalogue {paper.catalogue[:12]}, which the book has not kept; "
         "adopt it from that day to settle the invoice's late usage"
     )
+
+
+def meter_as_closed(book: Book, meter: Meter, digest: str) -> Meter | None:
+    """The meter as a window was measured by it: as it is now, or as a catalogue that the book has kept had it.
+
+    How far its windows are trusted and where it is read are the present meter's: these are not what was measured.
+    None when no catalogue has it any more.
+    """
+    if meter_digest(meter) == digest:
+        return meter
+    for version in book.catalogues():
+        kept = _compiled(version).meters.get(meter.name)
+        if kept is not None and meter_digest(kept) == digest:
+            return replace(
+                kept,
+                sources=meter.sources,
+                max_rate=meter.max_rate,
+                degraded=meter.degraded,
+                tolerated=meter.tolerated,
+                tolerated_share=meter.tolerated_share,
+            )
+    return None
 
 
 def _same_resolution(kept: Sequence[KeptCatalogue], catalogue: Catalogue) -> None:

@@ -13,16 +13,14 @@ from datetime import datetime
 from typing import NamedTuple
 
 from rating.core.billing import Due, billing_periods
-from rating.core.counters import RELEASED, decide
 from rating.core.invoices import LineItem, invoice_key
-from rating.core.keys import meter_digest
 from rating.core.meters import Meter
 from rating.core.periods import Period, next_period
 from rating.core.subscriptions import Subscription
 from rating.core.windows import Adjustment, Closing, Evidence, Held, Usage
 from rating.errors import EdgeDisagrees, SamplesMissing, WindowStillOpen
 from rating.jobs.contracts import Contracts
-from rating.jobs.verify import Difference
+from rating.jobs.verify import Difference, measure_again
 from rating.jobs.writing import Writer
 from rating.ports import Book, ClosingHead, CounterSource
 
@@ -137,7 +135,7 @@ def _readings(book: Book, source: CounterSource, meter: Meter, heads: Sequence[C
 def _read(book: Book, source: CounterSource, meter: Meter, head: ClosingHead) -> _Reading:
     kept = [entry.adjustment for entry in book.adjustments(head.window, meter.name)]
     booked = book.totals(meter.name, head.window)
-    measured = _measured(source, meter, head)
+    measured = _measured(book, source, meter, head)
     if isinstance(measured, str):
         return _Reading(head.window, booked, len(kept) + 1, (), measured, head.evidence)
     doubt = worse(kept[-1].evidence if kept else head.evidence, measured.evidence)
@@ -145,15 +143,13 @@ def _read(book: Book, source: CounterSource, meter: Meter, head: ClosingHead) ->
     return _Reading(head.window, booked, len(kept) + 1, found, doubt, measured.evidence)
 
 
-def _measured(source: CounterSource, meter: Meter, head: ClosingHead) -> Closing | str:
-    if head.meter_digest != meter_digest(meter):
-        return "the meter has changed since this window was closed; correct with the catalogue of that time"
-    # What a person released once is measured as it was then, its doubts included.
-    released = any(note.startswith(RELEASED) for note in head.evidence.notes)
+def _measured(book: Book, source: CounterSource, meter: Meter, head: ClosingHead) -> Closing | str:
     try:
-        outcome = decide(meter, head.window, source.read(meter, head.window), released=released)
+        outcome = measure_again(book, source, meter, head)
     except (SamplesMissing, EdgeDisagrees, WindowStillOpen) as error:
         return str(error)
+    if isinstance(outcome, str):
+        return f"{outcome}; correct with the catalogue of that time"
     return outcome.reason if isinstance(outcome, Held) else outcome
 
 

@@ -126,9 +126,11 @@ class _Asked:
         self.findings: dict[Finding, None] = {}
 
     def measured(self, meter: Meter, span: Period) -> Period:
-        """The span as far as windows are closed."""
+        """The span from its first closed window to the last: before a meter's first subscription nothing is closed, and
+        what lies there may not be retained any more."""
         through = self._book.closed_through(meter.name) or span.start
-        return Period(span.start, max(span.start, min(span.end, through)))
+        first = min(self._book.closed(meter.name, span), default=span.start)
+        return Period(first, max(first, min(span.end, through)))
 
     def complete(self, meter: Meter, span: Period) -> None:
         """Note the windows that the exact quantities lack."""

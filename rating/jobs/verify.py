@@ -6,14 +6,14 @@ Changes nothing. What a difference means is for a person to say.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rating.core.counters import RELEASED, decide
-from rating.core.keys import meter_digest
-from rating.core.meters import Meter
+from rating.core.meters import Degraded, Meter
 from rating.core.periods import Period
-from rating.core.windows import Held, Usage
+from rating.core.windows import Closing, Held, Usage
 from rating.errors import SamplesMissing
+from rating.jobs.contracts import meter_as_closed
 from rating.ports import Book, ClosingHead, CounterSource
 
 
@@ -38,6 +38,11 @@ class Verified:
     unreadable: tuple[tuple[str, Period, str], ...] = ()
     """Meter, window and why it cannot be measured again."""
 
+    def __add__(self, other: Verified) -> Verified:
+        return Verified(
+            self.equal + other.equal, self.differences + other.differences, self.unreadable + other.unreadable
+        )
+
 
 def verify(
     book: Book,
@@ -57,7 +62,7 @@ def verify(
     unreadable: list[tuple[str, Period, str]] = []
     for done, (meter, head) in enumerate(closings):
         progress(done, len(closings))
-        measured = _measured(source, meter, head)
+        measured = _measured(book, source, meter, head)
         if isinstance(measured, str):
             unreadable.append((meter.name, head.window, measured))
             continue
@@ -67,16 +72,26 @@ def verify(
     return Verified(equal, tuple(differences), tuple(unreadable))
 
 
-def _measured(source: CounterSource, meter: Meter, head: ClosingHead) -> Sequence[Usage] | str:
-    if head.meter_digest != meter_digest(meter):
-        return "the meter has changed since this window was closed; verify with the catalogue of that time"
-    # What a person released once is measured as it was then, its doubts included.
-    released = any(note.startswith(RELEASED) for note in head.evidence.notes)
+def _measured(book: Book, source: CounterSource, meter: Meter, head: ClosingHead) -> Sequence[Usage] | str:
     try:
-        outcome = decide(meter, head.window, source.read(meter, head.window), released=released)
+        outcome = measure_again(book, source, meter, head)
     except SamplesMissing as error:
         return str(error)
+    if isinstance(outcome, str):
+        return f"{outcome}; verify with the catalogue of that time"
     return outcome.reason if isinstance(outcome, Held) else outcome.usage
+
+
+def measure_again(book: Book, source: CounterSource, meter: Meter, head: ClosingHead) -> Closing | Held | str:
+    """A closed window measured anew by the meter as it was then; or why there is no such meter. Raises as `read`."""
+    as_closed = meter_as_closed(book, meter, head.meter_digest)
+    if as_closed is None:
+        return "the meter has changed since this window was closed"
+    # What a person released once is measured as it was then, its doubts included; and what was billed once is not
+    # held by a policy that came later.
+    released = any(note.startswith(RELEASED) for note in head.evidence.notes)
+    lenient = replace(as_closed, degraded=Degraded.BILL, tolerated=None, tolerated_share=None)
+    return decide(lenient, head.window, source.read(lenient, head.window), released=released)
 
 
 def _differences(meter: str, window: Period, booked: Sequence[Usage], measured: Sequence[Usage]) -> list[Difference]:

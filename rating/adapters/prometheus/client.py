@@ -106,6 +106,8 @@ class Client(PrometheusConnect):  # type: ignore[misc]
                 **data,
                 headers=self.headers,
                 auth=self.auth,
+                # Said here once more: REQUESTS_CA_BUNDLE in the environment would take the session's place.
+                verify=self._session.verify,
                 timeout=self._timeout,
                 stream=True,
             ) as response:

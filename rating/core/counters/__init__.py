@@ -10,7 +10,7 @@ from rating.core.counters.gauges import REACH
 from rating.core.counters.identities import SOURCE, Name, Naming
 from rating.core.counters.numbers import EXACT, THOUSANDTHS, WHOLE, Scale, column, scale_of, units
 from rating.core.counters.partition import Partition, Reading, partition
-from rating.core.counters.readings import Counts, Readings, Series, together
+from rating.core.counters.readings import Counts, Readings, Series, apart, together
 
 __all__ = [
     "EXACT",
@@ -31,6 +31,7 @@ __all__ = [
     "Readings",
     "Scale",
     "Series",
+    "apart",
     "column",
     "decide",
     "partition",
