@@ -24,8 +24,6 @@ def meter_group(meter: Meter, policy: Policy) -> Group:
     """Rates of one meter, and its windows as increase() estimates them. Once a minute: eyes are no faster."""
     labels = {"meter": meter.name}
     span = max(policy.rate_span, 4 * meter.scrape_interval)
-    # A dimension that bears one of our own labels' names would be overwritten: it stays in the windows, not here.
-    dimensions = tuple(label for label in meter.dimensions if label not in _RESERVED)
     if meter.kind is Kind.GAUGE:
         # What a gauge shows is how much of its usage each second adds.
         pace: Expr = counter(meter)
@@ -34,7 +32,7 @@ def meter_group(meter: Meter, policy: Policy) -> Group:
     else:
         pace = call("rate", counter(meter).over(span))
         window = per_consumer(meter, identities(meter, call("increase", counter(meter).over(meter.window))))
-    rate = per_consumer(meter, identities(meter, pace), *dimensions)
+    rate = per_consumer(meter, identities(meter, pace), *kept_dimensions(meter))
     spoken = by("count", target_labels(meter), counter(meter))
     if not meter.as_scraped:
         # By consumer only the engine can count it; whether its targets speak is still seen.
@@ -52,6 +50,11 @@ def meter_group(meter: Meter, policy: Policy) -> Group:
             Record(names.DRIFT_RATIO, drift_ratio(meter), labels),
         ),
     )
+
+
+def kept_dimensions(meter: Meter) -> tuple[str, ...]:
+    """Those that recorded rates carry: one that bears a name of our own labels would be overwritten."""
+    return tuple(label for label in meter.dimensions if label not in _RESERVED)
 
 
 def target_labels(meter: Meter) -> tuple[str, ...]:

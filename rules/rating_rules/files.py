@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from rating.core.catalogue import Catalogue
 from rating_rules.alertmanager import Receivers, configuration
+from rating_rules.behaviour import behaviour_group
+from rating_rules.behaviour_stories import behaviour_stories
 from rating_rules.estimates import estimate_groups
 from rating_rules.groups import Group, rules_file, to_yaml
 from rating_rules.live import live_records
@@ -15,19 +17,33 @@ from rating_rules.operations import operations_group
 from rating_rules.operations_stories import operations_stories
 from rating_rules.policy import DEFAULT, Policy
 from rating_rules.stories import Story, story_file
-from rating_rules.upsell import EXCEEDED, PREDICTED, REACHED, allowance_alerts, plan_alerts, thresholds
+from rating_rules.upsell import (
+    EXCEEDED,
+    LIMITED,
+    PREDICTED,
+    PREPAID,
+    REACHED,
+    TRIAL,
+    allowance_alerts,
+    plan_alerts,
+    thresholds,
+)
 from rating_rules.upsell_stories import (
     burst_stories,
     exceeded_stories,
+    limited_stories,
     predicted_stories,
+    prepaid_stories,
     reached_stories,
     trend_stories,
+    trial_stories,
 )
 
 COMMAND = "rating rules write"
 _FIRST_LINE = f"Generated from the catalogue; do not edit. Made by: {COMMAND}"
 
 ALLOWANCES, ESTIMATES, OPERATIONS = "allowances.rules.yml", "estimates.rules.yml", "operations.rules.yml"
+BEHAVIOUR = "behaviour.rules.yml"
 ALERTMANAGER = "alertmanager.yml"
 
 
@@ -46,6 +62,7 @@ def groups(catalogue: Catalogue, policy: Policy = DEFAULT) -> dict[str, tuple[Gr
         ),
         ESTIMATES: estimate_groups(meters, policy),
         OPERATIONS: (plans_group(catalogue, policy), operations_group(meters, policy)),
+        BEHAVIOUR: (behaviour_group(meters, policy),),
     }
 
 
@@ -86,10 +103,16 @@ def suites(catalogue: Catalogue, policy: Policy = DEFAULT) -> dict[str, Suite]:
         REACHED: Suite(tuple(reached_stories(catalogue, policy)), minute, (ALLOWANCES,)),
         PREDICTED: Suite(tuple(predicted_stories(catalogue, policy)), minute, forecasts),
         EXCEEDED: Suite(tuple(exceeded_stories(catalogue, policy)), minute),
+        LIMITED: Suite(tuple(limited_stories(catalogue, policy)), minute, (ALLOWANCES,)),
+        TRIAL: Suite(tuple(trial_stories(catalogue, policy)), timedelta(minutes=30)),
+        PREPAID: Suite(tuple(prepaid_stories(catalogue, policy)), minute),
     }
     for name, (stories, evaluation) in operations_stories(catalogue, policy).items():
         rules = (ESTIMATES, OPERATIONS) if name == "RatingEstimateDrift" else (OPERATIONS,)
         told[name] = Suite(tuple(stories), evaluation, rules)
+    for name, story, evaluation in behaviour_stories(catalogue, policy):
+        before = told[name].stories if name in told else ()
+        told[name] = Suite((*before, story), evaluation, (BEHAVIOUR,))
     return {name: suite for name, suite in told.items() if suite.stories}
 
 

@@ -15,7 +15,19 @@ import yaml
 
 from rating_rules.promql import Expr, duration, render
 
-_LABELS = ("consumer", "customer", "plan", "upsell_plan", "meter", "instance", "exported_job")
+_LABELS = (
+    "consumer",
+    "customer",
+    "plan",
+    "upsell_plan",
+    "meter",
+    "currency",
+    "origin",
+    "instance",
+    "exported_job",
+    "metric",
+    "label",
+)
 _ALLOWANCE = (
     '{{ with printf "max(rating_allowance_units{consumer=%q,plan=%q,meter=%q})"'
     " $labels.consumer $labels.plan $labels.meter | query }}"
@@ -26,6 +38,11 @@ _USED = (
     " $labels.consumer $labels.plan $labels.meter | query }}"
     '{{ . | first | value | printf "%.0f" }}{{ end }}'
 )
+_UPGRADE = (
+    '{{ with printf "max by (currency) (rating_upgrade_amount{consumer=%q,plan=%q})"'
+    " $labels.consumer $labels.plan | query }}"
+    '{{ . | first | value | printf "%.2f" }} {{ . | first | label "currency" }}{{ end }}'
+)
 TEMPLATES: Mapping[str, str] = {
     **{label: f"{{{{ $labels.{label} }}}}" for label in _LABELS},
     "value": '{{ printf "%.0f" $value }}',
@@ -33,6 +50,8 @@ TEMPLATES: Mapping[str, str] = {
     "span": "{{ $value | humanizeDuration }}",
     "allowance": _ALLOWANCE,
     "used": _USED,
+    "money": '{{ printf "%.2f" $value }}',
+    "upgrade": _UPGRADE,
 }
 """What may stand in braces in a sentence, and how Prometheus's template language says it."""
 

@@ -5,7 +5,7 @@ What endangers an invoice calls a person; what the engine mends by itself is onl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from rating.core import vocabulary as names
@@ -19,7 +19,7 @@ _METER = ("meter",)
 _DAY, _WEEK = timedelta(days=1), timedelta(days=7)
 
 
-def _alert(
+def alert(
     name: str,
     expr: Expr,
     summary: str,
@@ -29,18 +29,20 @@ def _alert(
     severity: str = "warning",
     audience: str = "operations",
     waiting: timedelta = timedelta(0),
+    labels: Mapping[str, str] | None = None,
 ) -> Alert:
+    """An alert that says what happened, why it matters and where to read what to do."""
     annotations = {
         "summary": Sentence(summary),
         "description": Sentence(description),
         "runbook": Sentence(f"{policy.runbook}#{name.lower()}"),
     }
-    return Alert(name, expr, {"severity": severity, "audience": audience}, annotations, waiting)
+    return Alert(name, expr, {"severity": severity, "audience": audience, **(labels or {})}, annotations, waiting)
 
 
 def silent(policy: Policy) -> Alert:
     spoke = call("max_over_time", metric(names.METER_TARGETS).over(policy.silent_memory))
-    return _alert(
+    return alert(
         "RatingMeterSilent",
         spoke.compared(">", Number(0, threshold=True)).unless(metric(names.METER_TARGETS)),
         "No counter of {meter} is scraped any more",
@@ -57,7 +59,7 @@ def flat(policy: Policy) -> Alert:
     then = rate.over(policy.flat_for)
     usual = (call("max_over_time", then.before(ago)).compared(">", 0) for ago in (_DAY, _WEEK))
     now = rate.compared("<=", Number(0, threshold=True))
-    return _alert(
+    return alert(
         "RatingMeterFlat",
         now.both(next(usual)).both(next(usual)),
         "{meter} counts nothing, though it did at this hour yesterday and a week ago",
@@ -70,7 +72,7 @@ def flat(policy: Policy) -> Alert:
 def scrape_failing(policy: Policy, labels: tuple[str, ...]) -> Alert:
     billed = call("max_over_time", metric(names.METER_TARGETS).over(policy.silent_memory))
     down = metric(names.UP).compared("<", Number(1, threshold=True))
-    return _alert(
+    return alert(
         "RatingScrapeFailing",
         down.both(billed, on=labels),
         "{instance} counts what is billed and cannot be scraped",
@@ -83,7 +85,7 @@ def scrape_failing(policy: Policy, labels: tuple[str, ...]) -> Alert:
 
 def lagging(policy: Policy) -> Alert:
     lag = by("max", _METER, metric(names.COLLECT_LAG))
-    return _alert(
+    return alert(
         "RatingCollectLagging",
         lag.compared(">", Number(policy.lag.total_seconds(), threshold=True)),
         "A window of {meter} has been due for {span}",
@@ -95,7 +97,7 @@ def lagging(policy: Policy) -> Alert:
 
 def held(policy: Policy) -> Alert:
     windows = by("max", _METER, metric(names.WINDOWS_HELD))
-    return _alert(
+    return alert(
         "RatingWindowsHeld",
         windows.compared(">", Number(0, threshold=True)),
         "{value} windows of {meter} are held",
@@ -108,7 +110,7 @@ def held(policy: Policy) -> Alert:
 
 def degraded(policy: Policy) -> Alert:
     closed = metric(names.WINDOWS_CLOSED, completeness="degraded")
-    return _alert(
+    return alert(
         "RatingWindowsDegraded",
         by("sum", _METER, _rose(closed, policy.degraded_span)).compared(">", Number(0, threshold=True)),
         "Windows of {meter} were closed with gaps in their evidence",
@@ -122,7 +124,7 @@ def degraded(policy: Policy) -> Alert:
 def failing(policy: Policy) -> Alert:
     # The engine labels this metric `job`; Prometheus keeps that name for its own and moves ours to exported_job.
     errors = by("sum", ("exported_job",), _rose(metric(names.JOB_ERRORS), policy.errors_span))
-    return _alert(
+    return alert(
         "RatingJobErrors",
         errors.compared(">", Number(0, threshold=True)),
         "The engine's job {exported_job} stops with errors",
@@ -141,7 +143,7 @@ def _rose(counter: Selector, span: timedelta) -> Expr:
 def drifting(policy: Policy) -> Alert:
     # The ratio exists while two days' closings line up; the last one seen stands for the gaps between.
     ratio = call("last_over_time", metric(names.DRIFT_RATIO).over(timedelta(hours=2)))
-    return _alert(
+    return alert(
         "RatingEstimateDrift",
         ratio.compared(">", Number(float(policy.drift), threshold=True)),
         "Exact usage of {meter} and its estimate differ by {percent}",
@@ -152,7 +154,7 @@ def drifting(policy: Policy) -> Alert:
 
 
 def engine_down(policy: Policy) -> Alert:
-    return _alert(
+    return alert(
         "RatingEngineDown",
         call("absent", metric(names.ACCRUED_THROUGH)),
         "The rating engine is not there",
@@ -164,9 +166,21 @@ def engine_down(policy: Policy) -> Alert:
     )
 
 
+def overflowing(policy: Policy) -> Alert:
+    counted = by("sum", ("metric", "label"), _rose(metric(names.OVERFLOWS), policy.errors_span))
+    return alert(
+        "RatingLabelsOverflow",
+        counted.compared(">", Number(0, threshold=True)),
+        "{metric} counts under <overflow>: {label} has more values than its bound",
+        "In the last minutes {value} counts of {metric} had a {label} beyond the exporter's bound and went to "
+        "<overflow>. The total is right, but nobody is billed for them; raise the bound or find who makes up values.",
+        policy,
+    )
+
+
 def unbilled(policy: Policy) -> Alert:
     usage = by("max", _METER, metric(names.UNBILLED_USAGE))
-    return _alert(
+    return alert(
         "RatingUnbilledConsumers",
         usage.compared(">", Number(0, threshold=True)),
         "{value} units of {meter} were used by consumers nobody subscribed",
@@ -195,5 +209,6 @@ def operations_group(meters: Sequence[Meter], policy: Policy) -> Group:
             failing(policy),
             drifting(policy),
             unbilled(policy),
+            overflowing(policy),
         ),
     )

@@ -16,7 +16,7 @@ _MINUTE, _STEP, _DAY = timedelta(minutes=1), timedelta(minutes=5), timedelta(day
 _FROM = {"instance": "engine:9465", "job": "rating"}
 
 
-def _engine(metric: str, *runs: tuple[float | str, int], **labels: str) -> Series:
+def _engine(metric: str, /, *runs: tuple[float | str, int], **labels: str) -> Series:
     return series(metric, *runs, **labels, **_FROM)
 
 
@@ -98,7 +98,13 @@ def scrape_failing(meter: str, labels: tuple[str, ...], policy: Policy) -> Story
 
 
 def counted(
-    alert: Alert, metric: str, span: timedelta, labels: dict[str, str], alert_labels: dict[str, str], title: str
+    alert: Alert,
+    metric: str,
+    span: timedelta,
+    labels: dict[str, str],
+    alert_labels: dict[str, str],
+    title: str,
+    **values: str,
 ) -> Story:
     """A counter of rare events: none, one, and forgotten after `span`."""
     step = span / 12
@@ -109,8 +115,8 @@ def counted(
         alert.name,
         (
             Moment(13 * step),
-            Moment(14 * step, ((alert, Firing(alert_labels)),)),
-            Moment(25 * step, ((alert, Firing(alert_labels)),)),
+            Moment(14 * step, ((alert, Firing(alert_labels, values)),)),
+            Moment(25 * step, ((alert, Firing(alert_labels, values)),)),
             Moment(26 * step),
         ),
     )
@@ -180,6 +186,7 @@ def operations_stories(catalogue: Catalogue, policy: Policy) -> dict[str, tuple[
     lag = policy.lag.total_seconds()
     lagging, held, unbilled = operations.lagging(policy), operations.held(policy), operations.unbilled(policy)
     degraded, failing = operations.degraded(policy), operations.failing(policy)
+    overflowing = operations.overflowing(policy)
     stories: dict[str, tuple[list[Story], timedelta]] = {
         "RatingEngineDown": ([engine_down(name, policy)], _MINUTE),
         "RatingMeterSilent": ([silent(name, policy)], _MINUTE),
@@ -217,6 +224,20 @@ def operations_stories(catalogue: Catalogue, policy: Policy) -> dict[str, tuple[
             policy.errors_span / 12,
         ),
         "RatingEstimateDrift": (drifts, _STEP),
+        overflowing.name: (
+            [
+                counted(
+                    overflowing,
+                    names.OVERFLOWS,
+                    policy.errors_span,
+                    {"metric": "api_requests_total", "label": "consumer_id"},
+                    {"metric": "api_requests_total", "label": "consumer_id"},
+                    "one count goes to the overflow",
+                    value="1",
+                )
+            ],
+            policy.errors_span / 12,
+        ),
         unbilled.name: (
             [_gauge(unbilled, names.UNBILLED_USAGE, 0, 1, name, "somebody unknown used one unit", value="1")],
             _MINUTE,

@@ -31,6 +31,31 @@ class Policy:
     """Share of a period that must have passed before its forecast may alert."""
     forecast_for: timedelta = timedelta(minutes=1)
 
+    trial_notice: timedelta = timedelta(days=3)
+    """A trial that ends sooner is a conversation now."""
+
+    unusual_interval: timedelta = timedelta(minutes=5)
+    """What compares weeks is evaluated this often: it reads a week of every consumer."""
+    unusual_step: timedelta = timedelta(hours=3)
+    """A week is looked at in so many steps; each reads one recorded number per consumer."""
+    unusual_for: timedelta = timedelta(minutes=15)
+    unusual_times: int = 4
+    """So many times the most a consumer used around this hour a week ago, and its week's average, is unusual."""
+    unusual_least: int = 100
+    """Units in one window below which nobody is called, whatever came before."""
+    spend_span: timedelta = timedelta(hours=6)
+    spend_least: int = 10
+    """Major units of money within `spend_span` below which nobody is called."""
+    origin_labels: tuple[str, ...] = ("country", "region", "asn", "network")
+    """Dimensions that say where a call came from. A consumer's calls from a new one may be somebody else's."""
+    origin_share: Fraction = Fraction(5, 100)
+    """Share of a consumer's traffic from a place it never called from within the last week."""
+    mix_shift: Fraction = Fraction(1, 2)
+    """Share of a consumer's traffic that has moved to other endpoints since last week's mixture."""
+    mix_span: timedelta = timedelta(hours=1)
+    falling_to: Fraction = Fraction(1, 2)
+    """A week with less than this share of the week before is a customer who is leaving."""
+
     scrape_failing_for: timedelta = timedelta(minutes=2)
     """A gap longer than this can swallow a restart whole: what was counted before it is then gone."""
     silent_for: timedelta = timedelta(minutes=5)

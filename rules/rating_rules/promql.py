@@ -127,6 +127,7 @@ class Subquery(Expr):
     expr: Expr
     span: timedelta
     step: timedelta
+    offset: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +213,9 @@ def _write(expr: Expr, indent: int | None) -> str:
             return quote(value)
         case Selector():
             return _selector(expr)
-        case Subquery(inner, span, step):
-            return f"{_enclosed(inner, indent)}[{duration(span)}:{duration(step)}]"
+        case Subquery(inner, span, step, offset):
+            earlier = "" if offset is None else f" offset {duration(offset)}"
+            return f"{_enclosed(inner, indent)}[{duration(span)}:{duration(step)}]{earlier}"
         case Call(function, arguments):
             return f"{function}{_arguments(arguments, indent)}"
         case Aggregate(operator, inner, grouping, without, parameter):

@@ -17,7 +17,7 @@ MISSING = "_"
 STALE = "stale"
 
 
-def series(metric: str, *runs: tuple[float | str, int], **labels: str) -> Series:
+def series(metric: str, /, *runs: tuple[float | str, int], **labels: str) -> Series:
     """`(value, times)` runs, one sample each interval; MISSING leaves them out."""
     return Series(selector(metric, labels), tuple(runs))
 
@@ -30,15 +30,15 @@ def selector(metric: str, labels: Mapping[str, str]) -> str:
 class Series:
     selector: str
     runs: tuple[tuple[float | str, int], ...]
-    step: float = 0
-    """Added with each sample of the last run."""
+    steps: tuple[float, ...] = ()
+    """Added with each sample of the last runs, one for each."""
 
-    def rising(self, step: float) -> Series:
-        return replace(self, step=step)
+    def rising(self, *steps: float) -> Series:
+        return replace(self, steps=steps)
 
     def document(self) -> dict[str, str]:
-        *before, last = self.runs
-        values = [*(self._run(*run, 0) for run in before), self._run(*last, self.step)]
+        steps = (*(0.0 for _ in self.runs[len(self.steps) :]), *self.steps)
+        values = [self._run(*run, step) for run, step in zip(self.runs, steps, strict=True)]
         return {"series": self.selector, "values": " ".join(values)}
 
     def _run(self, value: float | str, times: int, step: float) -> str:

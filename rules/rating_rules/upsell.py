@@ -1,4 +1,4 @@
-"""Alerts about allowances, from the plans: reached, about to be, exceeded. Knows nothing of counters.
+"""Alerts about allowances, limits, trials and prepaid credit, from the plans. Knows nothing of counters.
 
 One rule serves every consumer on every plan that asks for the same threshold: the engine's metrics carry consumer and
 plan, and the rule joins them. Used and allowance are compared as `used >= allowance * 80 / 100`, which is exact.
@@ -15,12 +15,16 @@ from rating.core.plans import Plan
 from rating_rules.estimates import elapsed
 from rating_rules.groups import Alert, Sentence
 from rating_rules.live import SUBSCRIBED
+from rating_rules.operations import alert
 from rating_rules.policy import Policy
-from rating_rules.promql import Aggregate, Binary, Expr, Match, Number, by, metric, one_of
+from rating_rules.promql import Aggregate, Binary, Expr, Match, Number, by, call, metric, one_of
 
 REACHED = "RatingAllowanceReached"
 PREDICTED = "RatingAllowanceExhaustionPredicted"
 EXCEEDED = "RatingUsageBeyondAllowance"
+LIMITED = "RatingLimitReached"
+TRIAL = "RatingTrialEnding"
+PREPAID = "RatingPrepaidLow"
 _WHO = ("consumer", "plan")
 
 
@@ -126,6 +130,53 @@ def exceeded(policy: Policy) -> Alert:
     )
 
 
+def limited(meter: str, policy: Policy) -> Alert:
+    """Live usage: whoever must suspend somebody wants to know at once."""
+    used = by("max", SUBSCRIBED, metric(names.ESTIMATED_USAGE_UNITS, meter=meter))
+    bar = by("max", SUBSCRIBED, metric(names.LIMIT_UNITS, meter=meter)) * Number(100, threshold=True) / 100
+    return Alert(
+        LIMITED,
+        subscribed(used.compared(">=", bar, on=SUBSCRIBED)),
+        {**_labels("upsell", "critical", "limit"), "meter": meter},
+        _says(
+            policy,
+            LIMITED,
+            "{consumer} has reached the most {meter} that plan {plan} allows",
+            "{consumer} on plan {plan} has used {value} units of {meter}, and may use no more in this period; "
+            "the next plan is {upsell_plan}.",
+            used="{value}",
+        ),
+    )
+
+
+def trial_ending(policy: Policy) -> Alert:
+    left = by("max", ("consumer", "customer", "plan"), metric(names.TRIAL_END)) - call("time")
+    return alert(
+        TRIAL,
+        left.compared("<=", Number(policy.trial_notice.total_seconds(), threshold=True)),
+        "The trial of {consumer} ends in {span}",
+        "{consumer} tries plan {plan} for another {span}; from then on it is billed.",
+        policy,
+        severity="info",
+        audience="upsell",
+        labels={"threshold": "trial"},
+    )
+
+
+def prepaid_low(policy: Policy) -> Alert:
+    who = ("customer", "currency")
+    low = by("max", who, metric(names.WALLET_LOW)) * Number(100, threshold=True) / 100
+    return alert(
+        PREPAID,
+        by("max", who, metric(names.WALLET_BALANCE)).compared("<=", low, on=who),
+        "The prepaid credit of {customer} is down to {money} {currency}",
+        "{customer} has {money} {currency} of prepaid credit left. What is used beyond it is owed as usual.",
+        policy,
+        audience="upsell",
+        labels={"threshold": "prepaid"},
+    )
+
+
 def _labels(audience: str, severity: str, threshold: str) -> dict[str, str]:
     return {"severity": severity, "audience": audience, "threshold": threshold}
 
@@ -137,24 +188,46 @@ def _says(policy: Policy, name: str, summary: str, description: str, **facts: st
         **facts,
         "allowance": "{allowance}",
         "next_plan": "{upsell_plan}",
+        "upgrade_costs": "{upgrade}",
         "runbook": f"{policy.runbook}#{name.lower()}",
     }
     return {key: Sentence(text) for key, text in sentences.items()}
 
 
 def allowance_alerts(catalogue: Catalogue, meter: str, policy: Policy) -> Iterable[Alert]:
-    """The thresholds of one meter, the highest last."""
+    """The thresholds of one meter, the highest last, and its limit."""
     for (name, share), plans in thresholds(catalogue).items():
         if name == meter:
             yield reached(meter, share, plans, policy)
+    cards = [card for plan in catalogue.plans.values() for card in plan.cards]
+    if any(card.limit is not None and card.meter.name == meter for card in cards):
+        yield limited(meter, policy)
 
 
 def plan_alerts(catalogue: Catalogue, policy: Policy) -> tuple[Alert, ...]:
-    """What needs no threshold of a plan: forecasts and overage, over all meters at once."""
+    """What needs no threshold of a plan: forecasts, overage, trials, prepaid credit; over all meters at once.
+
+    Trials and wallets need no line in the catalogue to begin: their alerts are always there.
+    """
     plans = upsold(catalogue)
     forecast = (predicted(plans, policy),) if plans else ()
     allowances = any(included(plan) for plan in catalogue.plans.values())
-    return forecast + ((exceeded(policy),) if allowances else ())
+    return (
+        *forecast,
+        *((exceeded(policy),) if allowances else ()),
+        *((trial_ending(policy), prepaid_low(policy)) if catalogue.plans else ()),
+    )
 
 
-__all__ = ["EXCEEDED", "PREDICTED", "REACHED", "allowance_alerts", "percent", "plan_alerts", "thresholds"]
+__all__ = [
+    "EXCEEDED",
+    "LIMITED",
+    "PREDICTED",
+    "PREPAID",
+    "REACHED",
+    "TRIAL",
+    "allowance_alerts",
+    "percent",
+    "plan_alerts",
+    "thresholds",
+]

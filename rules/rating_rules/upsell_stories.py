@@ -11,8 +11,23 @@ from rating.core.catalogue import Catalogue
 from rating_rules.groups import Alert
 from rating_rules.live_stories import LiveTimes, counted, live_stories, through
 from rating_rules.policy import Policy
-from rating_rules.stories import Answer, Firing, Moment, Series, Story, selector, series
-from rating_rules.upsell import EXCEEDED, PREDICTED, REACHED, allowance_alerts, exceeded, percent, predicted, upsold
+from rating_rules.stories import MISSING, STALE, Answer, Firing, Moment, Series, Story, selector, series
+from rating_rules.upsell import (
+    EXCEEDED,
+    LIMITED,
+    PREDICTED,
+    PREPAID,
+    REACHED,
+    TRIAL,
+    allowance_alerts,
+    exceeded,
+    limited,
+    percent,
+    predicted,
+    prepaid_low,
+    trial_ending,
+    upsold,
+)
 
 _MINUTE = timedelta(minutes=1)
 _FROM = {"instance": "engine:9465", "job": "rating"}
@@ -26,10 +41,16 @@ def _engine(metric: str, labels: dict[str, str], *runs: tuple[float | str, int],
     return series(metric, *runs, **labels, **more, **_FROM)
 
 
+def _upgrade(consumer: str, plan: str, next_plan: str, samples: int) -> Series:
+    who = _who(consumer, plan)
+    return _engine(names.UPGRADE_AMOUNT, who, (-3.25, samples), upsell_plan=next_plan, currency="USD")
+
+
 def _contract(consumer: str, plan: str, next_plan: str, allowances: dict[str, float], samples: int) -> list[Series]:
     who = _who(consumer, plan)
     return [
         _engine(names.SUBSCRIPTION_INFO, who, (1, samples), upsell_plan=next_plan),
+        _upgrade(consumer, plan, next_plan, samples),
         *(
             _engine(names.ALLOWANCE_UNITS, who, (units, samples), meter=meter)
             for meter, units in sorted(allowances.items())
@@ -48,7 +69,7 @@ def _allowance(catalogue: Catalogue, plan: str, meter: str) -> Fraction:
 
 def _fires(alert: Alert, catalogue: Catalogue, plan: str, meter: str, **values: float) -> tuple[Alert, Firing]:
     labels = {**_who("acme", plan), "meter": meter, "upsell_plan": _next(catalogue, plan)}
-    return alert, Firing(labels, {name: f"{number:.0f}" for name, number in values.items()})
+    return alert, Firing(labels, {name: f"{number:.0f}" for name, number in values.items()} | {"upgrade": "-3.25 USD"})
 
 
 def reached_stories(catalogue: Catalogue, policy: Policy) -> list[Story]:
@@ -164,7 +185,7 @@ def predicted_stories(catalogue: Catalogue, policy: Policy) -> list[Story]:
     first = length * policy.forecast_after.numerator // policy.forecast_after.denominator
     wait = policy.forecast_for // _MINUTE
 
-    def told(consumer: str, pace: float) -> list[Series]:
+    def told(consumer: str, pace: float, included: float = included) -> list[Series]:
         who = _who(consumer, plan)
         return [
             *_contract(consumer, plan, _next(catalogue, plan), {meter: included}, length),
@@ -194,10 +215,7 @@ def predicted_stories(catalogue: Catalogue, policy: Policy) -> list[Story]:
         Story(
             "an allowance that is used up is not predicted",
             _MINUTE,
-            [
-                *_contract("acme", plan, _next(catalogue, plan), {meter: 1004.0 * 100}, length),
-                *told("acme", 1004)[2:],
-            ],
+            told("acme", 1004, 1004.0 * 100),
             PREDICTED,
             (
                 Moment(99 * _MINUTE, last),
@@ -229,6 +247,104 @@ def trend_stories(catalogue: Catalogue) -> list[Story]:
                     f"round({names.FORECAST_UNITS})",
                     {selector("", {"consumer": "acme", "meter": meter, "plan": plan}): float(used + ahead)},
                 ),
+            ),
+        )
+    ]
+
+
+def limited_stories(catalogue: Catalogue, policy: Policy) -> list[Story]:
+    """Per meter with a limit: the last unit allowed is told, the one before it is not."""
+    stories = []
+    for meter in sorted(catalogue.meters):
+        of_meter = [
+            (plan, card.limit)
+            for plan in sorted(catalogue.plans)
+            for card in catalogue.plans[plan].cards
+            if card.meter.name == meter and card.limit is not None
+        ]
+        if not of_meter:
+            continue
+        (plan, limit), alert = of_meter[0], limited(meter, policy)
+        almost = limit * Fraction(996, 1000)
+        fires = _fires(alert, catalogue, plan, meter, value=float(limit), allowance=1)
+        stories.append(
+            Story(
+                f"{plan}: {meter} at its limit of {float(limit):.12g}",
+                _MINUTE,
+                [
+                    *_contract("acme", plan, _next(catalogue, plan), {meter: 1}, 9),
+                    _engine(names.LIMIT_UNITS, _who("acme", plan), (float(limit), 9), meter=meter),
+                    _engine(
+                        names.USAGE_UNITS,
+                        _who("acme", plan),
+                        (float(almost), 3),
+                        (float(limit), 3),
+                        (0, 3),
+                        meter=meter,
+                    ),
+                ],
+                LIMITED,
+                (Moment(2 * _MINUTE), Moment(3 * _MINUTE, (fires,)), Moment(6 * _MINUTE)),
+            )
+        )
+    return stories
+
+
+def trial_stories(catalogue: Catalogue, policy: Policy) -> list[Story]:
+    if not catalogue.plans:
+        return []
+    plan, step = sorted(catalogue.plans)[0], timedelta(minutes=30)
+    notice = policy.trial_notice // step
+    alert, before = trial_ending(policy), 4
+    end = (before + notice) * step
+    return [
+        Story(
+            "a trial that ends soon is told until it has ended",
+            step,
+            [
+                _engine(
+                    names.TRIAL_END,
+                    _who("acme", plan),
+                    (end.total_seconds(), before + notice),
+                    (STALE, 1),
+                    (MISSING, 4),
+                )
+            ],
+            TRIAL,
+            (
+                Moment((before - 1) * step),
+                Moment(before * step, ((alert, Firing(_who("acme", plan), {"span": _days(policy.trial_notice)})),)),
+                Moment(end + step),
+            ),
+        )
+    ]
+
+
+def _days(span: timedelta) -> str:
+    """As Prometheus's humanizeDuration writes spans of a day and more."""
+    hours, rest = divmod(span.seconds, 3600)
+    return f"{span.days}d {hours}h {rest // 60}m {rest % 60}s"
+
+
+def prepaid_stories(catalogue: Catalogue, policy: Policy) -> list[Story]:
+    if not catalogue.plans:
+        return []
+    who = {"customer": "acme Ltd", "currency": "USD"}
+    alert = prepaid_low(policy)
+    return [
+        Story(
+            "prepaid credit at its threshold, and topped up",
+            _MINUTE,
+            [
+                _engine(names.WALLET_LOW, who, (50, 9)),
+                _engine(names.WALLET_BALANCE, who, (50.4, 3), (49.8, 3), (150, 3)),
+                _engine(names.WALLET_BALANCE, {**who, "currency": "EUR"}, (0, 9)),
+            ],
+            PREPAID,
+            (
+                Moment(2 * _MINUTE),
+                Moment(3 * _MINUTE, ((alert, Firing(who, {"money": "49.80"})),)),
+                Moment(6 * _MINUTE),
             ),
         )
     ]

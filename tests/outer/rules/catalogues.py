@@ -16,7 +16,7 @@ from rating.core.ratecards import RateCard
 
 USD = Currency("USD")
 CALLS = Meter("api_calls", "api_requests_total", "consumer_id", ("endpoint",), where=(Matcher("status", "2.."),))
-TOKENS = Meter("tokens", "api_tokens_total", "consumer", unit="token")
+TOKENS = Meter("tokens", "api_tokens_total", "consumer", ("country",), unit="token")
 
 
 def plan(key: str, included: Mapping[str, int], meters: Mapping[str, Meter], upsell: Upsell | None = None) -> Plan:
@@ -27,11 +27,12 @@ def plan(key: str, included: Mapping[str, int], meters: Mapping[str, Meter], ups
 
 
 def catalogue() -> Catalogue:
-    """Two meters, three plans: two share the thresholds 80 and 100 %, the last has nowhere to go."""
+    """Two meters, three plans: two share the thresholds 80 and 100 %, the last has nowhere to go, the first a limit."""
     meters = {"api_calls": CALLS, "tokens": TOKENS}
     at = (Fraction(80, 100), Fraction(1))
+    free = plan("free", {"api_calls": 10_000}, meters, Upsell("pro", at))
     plans = (
-        plan("free", {"api_calls": 10_000}, meters, Upsell("pro", at)),
+        replace(free, cards=tuple(replace(card, limit=Fraction(20_000)) for card in free.cards)),
         plan("pro", {"api_calls": 100_000, "tokens": 1_000_000}, meters, Upsell("scale", at)),
         plan("scale", {"tokens": 5_000_000}, meters),
     )

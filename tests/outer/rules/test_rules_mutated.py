@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rating_rules.files import groups, suites
-from rating_rules.groups import Alert, Group, rules_file, to_yaml
+from rating_rules.groups import Alert, Group, Record, rules_file, to_yaml
 from rating_rules.promql import Expr, Number, rewritten
 from rating_rules.stories import story_file
 from tests.outer.rules.catalogues import catalogue
@@ -58,7 +58,12 @@ def passes(promtool: Path, folder: Path, original: Alert, mutant: Alert) -> bool
             Group(
                 group.name,
                 group.interval,
-                tuple(mutant if rule is original else rule for rule in group.rules),
+                # The other alerts are other tests' matter, and looking at weeks takes a while.
+                tuple(
+                    mutant if rule is original else rule
+                    for rule in group.rules
+                    if isinstance(rule, Record) or rule.name == original.name
+                ),
             )
             for group in FILES[name]
         )
