@@ -10,16 +10,19 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from rating.core.alerts import Alert, Heard
-from rating.core.checks import AdjustmentRecord, ClosingRecord, MoveRecord, Record
+from rating.core.checks import AdjustmentRecord, ClosingRecord, CreditRecord, EntryRecord, MoveRecord, Record
 from rating.core.counters import Readings
+from rating.core.creditnotes import CreditDraft, CreditNote
 from rating.core.deliveries import Attempt, Delivery
 from rating.core.documents import Document, Form
 from rating.core.invoices import Draft, Invoice
+from rating.core.items import Item
+from rating.core.lifecycle import InvoiceEntry
 from rating.core.meters import Meter
 from rating.core.money import Money
 from rating.core.notices import Notification, Preference, Told
 from rating.core.periods import Period
-from rating.core.subscriptions import Subscription
+from rating.core.subscriptions import Pause, Subscription
 from rating.core.taxation import TaxDecision, TaxQuestion
 from rating.core.wallets import Grant, LowBalance, Move, Wallet, WalletGlance
 from rating.core.windows import Adjustment, Closing, Completeness, Evidence, Held, Usage
@@ -293,14 +296,37 @@ class Book(Notices, Protocol):
     def subscriptions(self) -> tuple[Subscription, ...]:
         """Subscriptions made by command, their cancellations applied, sorted by key."""
 
+    def pause(self, subscription: str, *, start: datetime, at: datetime) -> bool:
+        """Keep that a subscription (of the catalogue or by command) is paused. True when it is new.
+
+        Contradiction when it is paused already, from another instant.
+        """
+
+    def resume(self, subscription: str, *, end: datetime, at: datetime) -> bool:
+        """Keep that the pause ends. True when it is new; Contradiction when nothing is paused."""
+
+    def pauses(self) -> Mapping[str, tuple[Pause, ...]]:
+        """By subscription, in order of time."""
+
     # invoices
-    def issue(self, drafts: Sequence[Draft], *, at: datetime) -> tuple[Invoice, ...]:
-        """Issue each draft once, numbering without gaps in the order given, all in one transaction.
+    def issue(self, drafts: Sequence[Draft], *, at: datetime, known: int | None = None) -> tuple[Invoice, ...]:
+        """Issue each draft once, numbering its series without gaps in the order given, all in one transaction.
 
         A draft whose key is already issued with equal content returns the invoice that exists. Different content is a
         Contradiction and nothing of the batch is issued. Concurrent issuers never share or skip a number. What the
         customer's wallet of that currency holds pays at once, in the same transaction.
+        Contradiction and nothing of the batch is issued. Concurrent issuers never share or skip a number.
+
+        `known` is the `latest_adjustment` of before the drafts' usage was read.
+
+        Raises:
+            Overtaken: an adjustment that is not among the known ones is about a consumer of a draft; part of a draft
+                is on another invoice, or an item of it is.
+            Contradiction: a draft takes the place of an invoice that was not taken back.
         """
+
+    def latest_adjustment(self) -> int:
+        """A number that grows with every adjustment kept; 0 before the first."""
 
     def invoices(self, period: Period | None = None, consumer: str | None = None) -> tuple[Invoice, ...]:
         """Issued invoices in order of number; with `period`, those whose billing period starts inside it."""
@@ -308,7 +334,34 @@ class Book(Notices, Protocol):
     def invoice(self, number: str) -> Invoice | None: ...
 
     def issued(self) -> frozenset[str]:
-        """The key of every issued invoice: cheap to ask often."""
+        """Everything that is billed (`Draft.keys`) by any issued invoice: cheap to ask often."""
+
+    # what follows an issued invoice
+    def enter(self, entry: InvoiceEntry, *, at: datetime) -> bool:
+        """Keep a step in the life of an issued invoice: it was sent, paid, voided ... True when it is new.
+
+        The same entry twice is nothing. A step that `core.lifecycle` does not allow after those that are kept is a
+        Contradiction, whoever was faster.
+        """
+
+    def entries(self, invoice: str | None = None) -> tuple[InvoiceEntry, ...]:
+        """The steps of one invoice, or of all by invoice; in the order in which they were kept."""
+
+    def credit(self, draft: CreditDraft, *, at: datetime, entry: InvoiceEntry | None = None) -> CreditNote:
+        """Issue a credit note once, numbering its series without gaps; `entry` is kept in the same transaction.
+
+        A draft whose key is already issued with equal content returns the note that exists; other content, more than
+        the invoice has left, or a void invoice is a Contradiction.
+        """
+
+    def credit_notes(self, invoice: str | None = None) -> tuple[CreditNote, ...]:
+        """Issued credit notes, of one invoice or all, in the order in which they were issued."""
+
+    def add_item(self, item: Item, *, at: datetime) -> bool:
+        """Keep a one-off item. True when it is new; Contradiction when its key has other content."""
+
+    def items(self) -> tuple[Item, ...]:
+        """Every one-off item, in the order in which they were kept."""
 
     # wallets
     def fund(self, grant: Grant, *, at: datetime) -> bool:
@@ -431,6 +484,15 @@ class StoredBook(Book, Protocol):
 
     def invoice_records(self) -> tuple[Record, ...]:
         """Every invoice in order of sequence."""
+
+    def entry_records(self) -> tuple[EntryRecord, ...]:
+        """Every step of every invoice, by invoice and revision."""
+
+    def credit_records(self) -> tuple[CreditRecord, ...]:
+        """Every credit note in order of sequence."""
+
+    def item_records(self) -> tuple[tuple[str, str, str, str], ...]:
+        """Every one-off item's key, subscription, content and hash."""
 
     def closing_records(self) -> Iterator[ClosingRecord]:
         """Every closing with its usage, by meter and start."""

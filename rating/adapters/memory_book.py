@@ -9,30 +9,40 @@ from dataclasses import replace
 from datetime import datetime
 
 from rating.adapters.memory_notices import MemoryNotices
+from rating.core.creditnotes import CreditDraft, CreditNote, creditable, fits
 from rating.core.entries import (
-    GENESIS,
     adjustable,
     adjusted,
+    billed_before,
     cancellable,
+    corrected_meanwhile,
+    genesis,
     issue,
+    issue_credit,
     keepable,
     keepable_closing,
     merged,
+    placed_before,
     recorded,
     recorded_after,
     same_adjustment,
     same_cancellation,
     same_catalogue,
     same_closing,
+    same_credit,
     same_draft,
+    same_entry,
     same_subscription,
+    unknown_invoice,
     whole_seconds,
 )
-from rating.core.funding import burned_by, collected, granting, same_grant, withdrawable
-from rating.core.invoices import Draft, Invoice
+from rating.core.funding import burned_by, collected, given_back, granting, paid_of, same_grant, withdrawable
+from rating.core.invoices import Draft, Invoice, LineKind
+from rating.core.items import Item, same_item
+from rating.core.lifecycle import Account, InvoiceEntry, State, Step, account, allowed, creditable_in, replaceable
 from rating.core.money import Currency, Money
 from rating.core.periods import Period
-from rating.core.subscriptions import Subscription
+from rating.core.subscriptions import Pause, Subscription, pausable, resumable
 from rating.core.wallets import (
     Grant,
     GrantAccount,
@@ -64,6 +74,11 @@ class MemoryBook(MemoryNotices):
         self._grants: dict[tuple[str, str], GrantAccount] = {}
         self._thresholds: list[Threshold] = []
         self._lows: dict[tuple[str, Currency, datetime], LowBalance] = {}
+        self._steps: dict[str, list[InvoiceEntry]] = {}
+        self._notes: dict[str, CreditNote] = {}
+        self._items: dict[str, Item] = {}
+        self._pauses: dict[str, tuple[Pause, ...]] = {}
+        self._touched: list[frozenset[str]] = []
         self._accruals: tuple[Accrual, ...] = ()
         self._claims: set[str] = set()
 
@@ -123,6 +138,7 @@ class MemoryBook(MemoryNotices):
                 return False
             issued = max((invoice.issued_at for invoice in self._invoices.values()), default=None)
             self._adjustments[key] = [*kept, AdjustmentEntry(adjustment, recorded_after(at, issued))]
+            self._touched.append(frozenset(row.consumer for row in adjustment.rows))
             return True
 
     def adjustments(self, period: Period, meter: str | None = None) -> tuple[AdjustmentEntry, ...]:
@@ -223,28 +239,78 @@ class MemoryBook(MemoryNotices):
                 replace(one, end=self._ends.get(key, one.end)) for key, one in sorted(self._subscriptions.items())
             )
 
+    def pause(self, subscription: str, *, start: datetime, at: datetime) -> bool:
+        whole_seconds(start, f"subscription {subscription}")
+        with self._turn:
+            kept = self._pauses.get(subscription, ())
+            if not pausable(subscription, start, kept):
+                return False
+            self._pauses[subscription] = (*kept, Pause(start))
+            return True
+
+    def resume(self, subscription: str, *, end: datetime, at: datetime) -> bool:
+        whole_seconds(end, f"subscription {subscription}")
+        with self._turn:
+            kept = self._pauses.get(subscription, ())
+            paused = resumable(subscription, end, kept)
+            if paused is None:
+                return False
+            self._pauses[subscription] = (*kept[:-1], replace(paused, end=end))
+            return True
+
+    def pauses(self) -> dict[str, tuple[Pause, ...]]:
+        with self._turn:
+            return dict(self._pauses)
+
     # invoices
-    def issue(self, drafts: Sequence[Draft], *, at: datetime) -> tuple[Invoice, ...]:
+    def issue(self, drafts: Sequence[Draft], *, at: datetime, known: int | None = None) -> tuple[Invoice, ...]:
         with self._turn:
             issued = dict(self._invoices)
             owed = []
+            new = [draft for draft in drafts if draft.key not in issued]
+            if known is not None:
+                corrected = frozenset[str]().union(*self._touched[known:])
+                for consumer in sorted({part.consumer for draft in new for _, part in draft.parts} & corrected):
+                    raise corrected_meanwhile(consumer)
+            billed = {key: one.number for one in issued.values() for key in one.draft.keys}
             for draft in drafts:
                 if draft.key in issued:
                     same_draft(draft, issued[draft.key])
                     continue
-                previous = next(reversed(issued.values())).content_hash if issued else GENESIS
-                issued[draft.key], _ = issue(draft, len(issued) + 1, previous, at)
+                for key in draft.keys:
+                    if key in billed:
+                        raise billed_before(key, billed[key])
+                for number in {part.replaces for _, part in draft.parts if part.replaces}:
+                    replaceable(number, *self._taken(number))
+                self._items_free(draft, issued.values())
+                series = [one for one in issued.values() if one.draft.series == draft.series]
+                previous = series[-1].content_hash if series else genesis(draft.series)
+                issued[draft.key], _ = issue(draft, len(series) + 1, previous, at)
+                billed.update(dict.fromkeys(draft.keys, issued[draft.key].number))
                 owed.append((draft.customer, issued[draft.key].number, draft.total))
             self._move(burned_by(self.wallets(), owed, recorded(at)))
             self._invoices = issued
             return tuple(issued[draft.key] for draft in drafts)
+
+    def _items_free(self, draft: Draft, issued: Iterable[Invoice]) -> None:
+        wanted = {line.card for line in draft.lines if line.kind is LineKind.ITEM}
+        for one in issued if wanted else ():
+            for card in sorted(line.card for line in one.draft.lines if line.kind is LineKind.ITEM):
+                before, most = self._taken(one.number)
+                stands = before is None or most is None or (before.state is not State.VOID and before.credited < most)
+                if card in wanted and stands:
+                    raise placed_before(card, one.number)
+
+    def latest_adjustment(self) -> int:
+        with self._turn:
+            return len(self._touched)
 
     def invoices(self, period: Period | None = None, consumer: str | None = None) -> tuple[Invoice, ...]:
         with self._turn:
             return tuple(
                 invoice
                 for invoice in self._invoices.values()
-                if consumer in (None, invoice.draft.consumer)
+                if (consumer is None or consumer in {part.consumer for _, part in invoice.draft.parts})
                 and (period is None or period.contains(invoice.draft.period.start))
             )
 
@@ -253,7 +319,79 @@ class MemoryBook(MemoryNotices):
 
     def issued(self) -> frozenset[str]:
         with self._turn:
-            return frozenset(invoice.draft.key for invoice in self._invoices.values())
+            return frozenset(
+                key for invoice in self._invoices.values() for key in (invoice.draft.key, *invoice.draft.keys)
+            )
+
+    # what follows an issued invoice
+    def enter(self, entry: InvoiceEntry, *, at: datetime) -> bool:
+        with self._turn:
+            for kept in self._steps.get(entry.invoice, ()):
+                if kept.key == entry.key:
+                    same_entry(entry, kept)
+                    return False
+            invoice = self.invoice(entry.invoice)
+            if invoice is None:
+                raise unknown_invoice(entry.invoice)
+            allowed(entry, self._account(invoice))
+            if entry.amount is not None:
+                keepable(entry.amount.minor, f"{entry.key}: amount")
+            self._steps.setdefault(entry.invoice, []).append(entry)
+            if entry.step is Step.VOID:
+                self._move(given_back(self.wallets(), self._account(invoice), entry.key, recorded(at)))
+            return True
+
+    def entries(self, invoice: str | None = None) -> tuple[InvoiceEntry, ...]:
+        with self._turn:
+            return tuple(
+                entry for number in sorted(self._steps) if invoice in (None, number) for entry in self._steps[number]
+            )
+
+    def credit(self, draft: CreditDraft, *, at: datetime, entry: InvoiceEntry | None = None) -> CreditNote:
+        with self._turn:
+            kept = self._notes.get(draft.key)
+            invoice = self.invoice(draft.invoice)
+            if invoice is None:
+                raise unknown_invoice(draft.invoice)
+            if kept is None:
+                creditable_in(self._account(invoice))
+                fits(draft, invoice, self.credit_notes(draft.invoice))
+            else:
+                same_credit(draft, kept)
+            if entry is not None:
+                self.enter(entry, at=at)
+            if kept is None:
+                series = [note for note in self._notes.values() if note.draft.series == draft.series]
+                previous = series[-1].content_hash if series else genesis(draft.series)
+                self._notes[draft.key], _ = issue_credit(draft, len(series) + 1, previous, at)
+                cause = self._notes[draft.key].number
+                self._move(given_back(self.wallets(), self._account(invoice), cause, recorded(at)))
+            return self._notes[draft.key]
+
+    def credit_notes(self, invoice: str | None = None) -> tuple[CreditNote, ...]:
+        with self._turn:
+            return tuple(note for note in self._notes.values() if invoice in (None, note.draft.invoice))
+
+    def _account(self, invoice: Invoice) -> Account:
+        credited = [note.total for note in self.credit_notes(invoice.number)]
+        prepaid = paid_of(self.wallets(invoice.draft.customer), invoice)
+        return account(invoice, self._steps.get(invoice.number, ()), credited, None, prepaid)
+
+    def _taken(self, number: str) -> tuple[Account | None, Money | None]:
+        invoice = self.invoice(number)
+        return (None, None) if invoice is None else (self._account(invoice), creditable(invoice))
+
+    def add_item(self, item: Item, *, at: datetime) -> bool:
+        with self._turn:
+            if item.key in self._items:
+                same_item(item, self._items[item.key])
+                return False
+            self._items[item.key] = item
+            return True
+
+    def items(self) -> tuple[Item, ...]:
+        with self._turn:
+            return tuple(self._items.values())
 
     # wallets
     def fund(self, grant: Grant, *, at: datetime) -> bool:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from rating.core.meters import Meter
 from rating.core.money import Currency
+from rating.core.parties import NOBODY, Parties
 from rating.core.plans import Plan
 from rating.core.subscriptions import Subscription
 
@@ -19,6 +20,8 @@ class Catalogue:
     plans: Mapping[str, Plan]
     subscriptions: tuple[Subscription, ...] = ()
     zone: ZoneInfo = ZoneInfo("UTC")
+    parties: Parties = NOBODY
+    """Who sells and who pays, as they are printed on papers."""
     text: str = ""
     """The source it was compiled from, canonical enough to compile again."""
     digest: str = field(default="")

@@ -12,8 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from rating.core.canonical import canonical, digest
+from rating.core.creditnotes import CreditDraft, CreditNote
 from rating.core.deliveries import Attempt
 from rating.core.invoices import Draft, Invoice, invoice_number
+from rating.core.lifecycle import InvoiceEntry
+from rating.core.parties import INVOICES
 from rating.core.periods import Period, from_milliseconds, milliseconds, seconds, stamp
 from rating.core.subscriptions import Subscription
 from rating.core.windows import Adjustment, Closing, Usage
@@ -23,7 +26,7 @@ GREATEST = 2**63 - 1
 """The largest quantity or amount in minor units the book keeps: a signed 64-bit integer."""
 
 GENESIS = ""
-"""What the first invoice names as its previous hash."""
+"""What the first invoice of the ordinary series names as its previous hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,33 @@ class Paper:
     issued_at: datetime
     previous_hash: str
     draft: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class CreditPaper:
+    """All that is hashed when a credit note is issued."""
+
+    number: str
+    issued_at: datetime
+    previous_hash: str
+    draft: CreditDraft
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEntry:
+    """All that is hashed of a step in an invoice's life. The first one names the invoice's own hash as the previous."""
+
+    entry: InvoiceEntry
+    revision: int
+    """1, 2, 3 ... of its invoice."""
+    at: datetime
+    """When it was recorded."""
+    previous_hash: str
+
+
+def genesis(series: str) -> str:
+    """What the first paper of a series names as its previous hash: no two series begin alike."""
+    return GENESIS if series == INVOICES else f"series {series}"
 
 
 def recorded(at: datetime) -> datetime:
@@ -53,10 +83,10 @@ def whole_seconds(instant: datetime, what: str) -> int:
         raise BookError(f"{what}: {error}; the book keeps whole seconds") from error
 
 
-def issue(draft: Draft, sequence: int, previous_hash: str, at: datetime) -> tuple[Invoice, str]:
-    """The invoice with this place in the sequence, and the canonical text its hash was taken of."""
+def issue(draft: Draft, place: int, previous_hash: str, at: datetime) -> tuple[Invoice, str]:
+    """The invoice with this place in its series, and the canonical text its hash was taken of."""
     keepable(draft.total.minor, f"invoice {draft.key}: total")
-    paper = Paper(invoice_number(sequence), recorded(at), previous_hash, draft)
+    paper = Paper(invoice_number(place, draft.series), recorded(at), previous_hash, draft)
     text = canonical(paper)
     return Invoice(paper.number, paper.issued_at, draft, digest(text), previous_hash), text
 
@@ -64,6 +94,72 @@ def issue(draft: Draft, sequence: int, previous_hash: str, at: datetime) -> tupl
 def paper_text(invoice: Invoice) -> str:
     """The canonical text whose SHA-256 is the invoice's hash: `sha256sum` of its bytes gives it again."""
     return canonical(Paper(invoice.number, invoice.issued_at, invoice.previous_hash, invoice.draft))
+
+
+def issue_credit(draft: CreditDraft, place: int, previous_hash: str, at: datetime) -> tuple[CreditNote, str]:
+    """The credit note with this place in its series, and the canonical text its hash was taken of."""
+    keepable(draft.total.minor, f"credit note for {draft.invoice}: total")
+    paper = CreditPaper(invoice_number(place, draft.series), recorded(at), previous_hash, draft)
+    text = canonical(paper)
+    return CreditNote(paper.number, paper.issued_at, draft, digest(text), previous_hash), text
+
+
+def place_of(number: str) -> int:
+    """The place in its series that a paper's number says: 42 of `INV-000042`.
+
+    Raises:
+        ValueError: it ends with no number.
+    """
+    return int(number.rpartition("-")[2])
+
+
+def keep(entry: InvoiceEntry, revision: int, previous_hash: str, at: datetime) -> tuple[KeptEntry, str]:
+    """The entry as it is kept, and the canonical text its hash is taken of."""
+    if entry.amount is not None:
+        keepable(entry.amount.minor, f"{entry.key}: amount")
+    kept = KeptEntry(entry, revision, recorded(at), previous_hash)
+    return kept, canonical(kept)
+
+
+def unknown_invoice(number: str) -> BookError:
+    return BookError(f"the book holds no invoice {number}; `rating invoices list` shows those it holds")
+
+
+def billed_before(key: str, number: str) -> Overtaken:
+    return Overtaken(f"{key} was billed meanwhile, by invoice {number}; run `rating bill` again")
+
+
+def placed_before(item: str, number: str) -> Overtaken:
+    return Overtaken(f"item {item} stands meanwhile on invoice {number}; run `rating bill` again")
+
+
+def corrected_meanwhile(consumer: str) -> Overtaken:
+    return Overtaken(
+        f"usage of {consumer} was corrected while its invoice was drafted, so the invoice would not agree with "
+        "its windows; run `rating bill` again"
+    )
+
+
+def same_entry(entry: InvoiceEntry, kept: InvoiceEntry) -> None:
+    """Raises:
+    Contradiction: the key is kept with other content. Reason and author may differ: the first stand.
+    """
+    if replace(entry, reason=kept.reason, author=kept.author) != kept:
+        raise Contradiction(
+            f"{kept.key} was kept as {canonical(kept)} and is now {canonical(entry)}; "
+            "give what is really another payment or step a reference or day of its own"
+        )
+
+
+def same_credit(draft: CreditDraft, kept: CreditNote) -> None:
+    """Raises:
+    Contradiction: the credit note was issued with other content. Reason and author may differ: the first stand.
+    """
+    if replace(draft, reason=kept.draft.reason, author=kept.draft.author) != kept.draft:
+        raise Contradiction(
+            f"credit note {kept.number} for {draft.key} was issued over {kept.total} and now comes to {draft.total}; "
+            "give a further credit a reference of its own"
+        )
 
 
 def usage_digest(usage: Sequence[Usage]) -> str:

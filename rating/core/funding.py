@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from rating.core.canonical import canonical
+from rating.core.invoices import Invoice
+from rating.core.lifecycle import Account, State
 from rating.core.money import Currency, Money
 from rating.core.wallets import Grant, GrantAccount, Move, MoveKind, Threshold, Wallet, moved_after
 from rating.errors import BookError, Contradiction
@@ -89,3 +91,20 @@ def burned_by(wallets: Sequence[Wallet], owed: Iterable[tuple[str, str, Money]],
         state[customer, amount.currency] = wallet.with_moves(drawn)
         moves += drawn
     return tuple(moves)
+
+
+def paid_of(wallets: Iterable[Wallet], invoice: Invoice) -> Money:
+    """What wallets have paid of an invoice and not had back."""
+    nothing = Money(0, invoice.total.currency)
+    own = [wallet.paid(invoice.number) for wallet in wallets if wallet.currency == nothing.currency]
+    return sum(own, nothing)
+
+
+def given_back(wallets: Iterable[Wallet], paid: Account, cause: str, at: datetime) -> tuple[Move, ...]:
+    """The moves that give a wallet back what it has paid too much, once an invoice is credited or void."""
+    void = paid.state is State.VOID
+    rest = Money(paid.prepaid.minor if void else min(paid.prepaid.minor, -paid.outstanding.minor), paid.total.currency)
+    for wallet in wallets:
+        if rest.minor > 0 and wallet.currency == rest.currency and wallet.paid(paid.invoice).minor:
+            return wallet.returned(paid.invoice, rest, cause, moved_after(at, wallet.moved_at))
+    return ()

@@ -6,13 +6,15 @@ Decides what stands on an invoice. How usage becomes an amount is `charges` and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
+from rating.core.canonical import digest
 from rating.core.money import Currency, Money, total
+from rating.core.parties import INVOICES, Customer, Seller, terms_of
 from rating.core.periods import Period
 from rating.core.prices.price import Portion
 
@@ -25,6 +27,8 @@ class LineKind(StrEnum):
     DISCOUNT = "discount"
     CAP = "cap"
     MINIMUM = "minimum"
+    ITEM = "item"
+    """A one-off, such as setup or consulting; neither discounted nor capped."""
     CREDIT = "credit"
     TAX = "tax"
 
@@ -60,11 +64,25 @@ class LineItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """One subscription's part of an invoice over several: so many of its lines, where the section before ends."""
+
+    subscription: str
+    consumer: str
+    plan: str
+    plan_title: str
+    catalogue: str
+    lines: int
+    opening: bool = False
+    replaces: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """An invoice before it has a number: a pure function of windows and contract."""
 
     subscription: str
-    """The subscription's key."""
+    """The subscription's key; empty on an invoice over several, which has sections."""
     consumer: str
     customer: str
     plan: str
@@ -78,11 +96,59 @@ class Draft:
     """The time zone whose midnights bound the period."""
     opening: bool = False
     """What is due when the subscription begins: fees once and in advance, before any usage."""
+    seller: Seller | None = None
+    """Who issues it, as they are printed on it."""
+    buyer: Customer | None = None
+    """Who pays, as the catalogue describes `customer`."""
+    sections: tuple[Section, ...] = ()
+    """Whose lines these are, on an invoice over several subscriptions of one customer."""
+    replaces: str = ""
+    """The number of the invoice that was taken back and is issued again as this one."""
 
     @property
     def key(self) -> str:
-        """What this invoice is about: one subscription, one billing period (or its opening)."""
-        return invoice_key(self.subscription, self.period, self.opening)
+        """What this invoice is about: one subscription, one billing period (or its opening); or several of them."""
+        if self.sections:
+            together = digest("\n".join(self.keys))[:12]
+            return f"{self.customer}/{self.period.start.isoformat()}/{together}"
+        return invoice_key(self.subscription, self.period, self.opening, self.replaces)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What is billed by it, each of which is billed once: by subscription and billing period."""
+        return tuple(part.key for _, part in self.parts) if self.sections else (self.key,)
+
+    @property
+    def parts(self) -> tuple[tuple[int, Draft], ...]:
+        """Each subscription's own paper, with how many lines of this one stand before it."""
+        if not self.sections:
+            return ((0, self),)
+        found, before = [], 0
+        for section in self.sections:
+            part = replace(
+                self,
+                subscription=section.subscription,
+                consumer=section.consumer,
+                plan=section.plan,
+                plan_title=section.plan_title,
+                catalogue=section.catalogue,
+                opening=section.opening,
+                replaces=section.replaces,
+                lines=self.lines[before : before + section.lines],
+                sections=(),
+            )
+            found.append((before, part))
+            before += section.lines
+        return tuple(found)
+
+    def part_of(self, line: int) -> Draft:
+        """The paper of the subscription that the line (from 1) is about."""
+        return next(part for before, part in reversed(self.parts) if before < line)
+
+    @property
+    def series(self) -> str:
+        """The series of numbers it is issued in."""
+        return INVOICES if self.seller is None else self.seller.series
 
     @property
     def days(self) -> tuple[date, date]:
@@ -110,13 +176,25 @@ class Invoice:
     def total(self) -> Money:
         return self.draft.total
 
+    @property
+    def issued_on(self) -> date:
+        """The day of issue on the customer's calendar."""
+        return self.issued_at.astimezone(ZoneInfo(self.draft.zone)).date()
 
-def invoice_key(subscription: str, period: Period, opening: bool = False) -> str:
-    return f"{subscription}/{'opening' if opening else period.start.isoformat()}"
+    @property
+    def due_on(self) -> date | None:
+        """The last day on which it may be paid; None where no terms are agreed."""
+        terms = terms_of(self.draft.seller, self.draft.buyer)
+        return None if terms is None else terms.due(self.issued_on)
 
 
-def invoice_number(sequence: int, prefix: str = "INV") -> str:
-    """`INV-000042`. The sequence has no gaps; the book assigns it in the transaction that issues."""
+def invoice_key(subscription: str, period: Period, opening: bool = False, replaces: str = "") -> str:
+    about = f"{subscription}/{'opening' if opening else period.start.isoformat()}"
+    return f"{about}/instead of {replaces}" if replaces else about
+
+
+def invoice_number(sequence: int, prefix: str = INVOICES) -> str:
+    """`INV-000042`. A series has no gaps; the book assigns it in the transaction that issues."""
     return f"{prefix}-{sequence:06d}"
 
 

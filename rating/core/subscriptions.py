@@ -6,7 +6,7 @@ catalogue or in the book, is the business of those who bring them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from fractions import Fraction
@@ -17,7 +17,7 @@ from rating.core.money import Currency
 from rating.core.periods import Cadence, Period, billing_period, stamp
 from rating.core.plans import Plan
 from rating.core.ratecards import RateCard
-from rating.errors import Finding
+from rating.errors import Contradiction, Finding
 
 CALENDAR = date(2000, 1, 1)
 """The anchor of calendar months, quarters and years. (A week anchored there begins on a Saturday.)"""
@@ -29,6 +29,14 @@ class Exchange:
 
     currency: Currency
     rate: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """From `start` until before `end` nothing is billed; open until it is resumed."""
+
+    start: datetime
+    end: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,8 @@ class Subscription:
     """Billed in another currency than the plan's, at this rate."""
     credits: tuple[Credit, ...] = ()
     """Granted credit, as it was granted; what is left of it follows from the invoices."""
+    pauses: tuple[Pause, ...] = ()
+    """In order of time, none overlapping."""
 
     @property
     def payer(self) -> str:
@@ -76,11 +86,24 @@ class Subscription:
         return next((override for override in self.overrides if override.key == card.key), card)
 
     def billed(self, period: Period) -> Period | None:
-        """The part of `period` that is paid for: what is active after the trial."""
+        """The part of `period` that is paid for, from its first instant to its last: active, after the trial.
+
+        A pause inside it is not paid for either; see `unpaused`.
+        """
         active = self.active(period)
-        if active is None or self.trial_end is None or self.trial_end <= active.start:
+        if active is not None and self.trial_end is not None and self.trial_end > active.start:
+            active = Period(self.trial_end, active.end) if self.trial_end < active.end else None
+        if active is None or not self.pauses:
             return active
-        return Period(self.trial_end, active.end) if self.trial_end < active.end else None
+        left = self.unpaused(active)
+        return Period(left[0].start, left[-1].end) if left else None
+
+    def unpaused(self, span: Period) -> tuple[Period, ...]:
+        """What pauses leave of a span, in order of time."""
+        left: tuple[Period, ...] = (span,)
+        for pause in self.pauses:
+            left = tuple(rest for piece in left for rest in _without(piece, pause))
+        return left
 
     def active(self, period: Period) -> Period | None:
         """The part of `period` this subscription covers, or None."""
@@ -89,6 +112,50 @@ class Subscription:
         if (start, end) == (period.start, period.end):
             return period
         return Period(start, end) if start < end else None
+
+
+def _without(span: Period, pause: Pause) -> Iterator[Period]:
+    if span.start < (before := min(pause.start, span.end)):
+        yield Period(span.start, before)
+    if pause.end is not None and (after := max(pause.end, span.start)) < span.end:
+        yield Period(after, span.end)
+
+
+def pausable(subscription: str, start: datetime, kept: Sequence[Pause]) -> bool:
+    """Is this a new pause? False when it is kept already.
+
+    Raises:
+        Contradiction: it begins inside or before another one.
+    """
+    if any(pause.start == start for pause in kept):
+        return False
+    last = kept[-1] if kept else None
+    if last is not None and (last.end is None or start < last.end):
+        until = "is not resumed" if last.end is None else f"lasts until {stamp(last.end)}"
+        raise Contradiction(
+            f"subscription {subscription} is paused from {stamp(last.start)}, which {until}; "
+            f"it cannot be paused from {stamp(start)}"
+        )
+    return True
+
+
+def resumable(subscription: str, end: datetime, kept: Sequence[Pause]) -> Pause | None:
+    """The pause that ends; None when it was resumed then already.
+
+    Raises:
+        Contradiction: nothing is paused, or it would be resumed before it was paused.
+    """
+    last = kept[-1] if kept else None
+    if last is not None and last.end == end:
+        return None
+    if last is None or last.end is not None:
+        since = "" if last is None or last.end is None else f" since it was resumed {stamp(last.end)}"
+        raise Contradiction(f"subscription {subscription} is not paused{since}; `rating subscriptions pause` does it")
+    if end <= last.start:
+        raise Contradiction(
+            f"subscription {subscription} is paused from {stamp(last.start)} and cannot be resumed before, {stamp(end)}"
+        )
+    return last
 
 
 def overlap(first: Subscription, second: Subscription, plans: Mapping[str, Plan | None]) -> str | None:

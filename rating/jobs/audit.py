@@ -13,6 +13,7 @@ from rating.core.checks import (
     check_invoices,
     check_wallets,
     invoiced_windows_stand,
+    items_as_kept,
     usage_as_closed,
 )
 from rating.core.invoices import LineItem
@@ -27,8 +28,10 @@ Row = tuple[Period, Completeness, Usage]
 def audit(book: StoredBook) -> Iterator[Finding]:
     """Everything in the book that must not be as it is: first the invoices, then what paid them, then their windows."""
     records = book.invoice_records()
-    yield from check_invoices(records)
-    yield from check_wallets(book.move_records(), records)
+    moves = book.move_records()
+    yield from check_invoices(records, book.entry_records(), book.credit_records(), moves)
+    yield from check_wallets(moves, records)
+    yield from items_as_kept(book.item_records())
     for kept in book.catalogues():
         yield from catalogue_as_digested(kept.digest, kept.text)
     for closing in book.closing_records():

@@ -20,9 +20,10 @@ from rating.core.subscriptions import Subscription
 from rating.errors import Finding, Severity, SpecError
 from rating.specs.bundles import Written, together
 from rating.specs.charges import charges_of
-from rating.specs.fields import key
-from rating.specs.findings import Findings, Place
+from rating.specs.fields import key, text
+from rating.specs.findings import Findings, Model, Place
 from rating.specs.meters import meter_of
+from rating.specs.parties import CustomerSpec, SellerSpec, parties_of
 from rating.specs.plans import check_upsells, plan_of
 from rating.specs.render import canonical_text
 from rating.specs.schema import CatalogueSpec, HeadSpec, MeterSpec, PlanSpec, SubscriptionSpec
@@ -74,6 +75,8 @@ class _Parts:
     """version, currency and timezone, each where it was first written."""
     meters: dict[str, tuple[Any, Place]] = field(default_factory=dict)
     plans: dict[str, tuple[Any, Place]] = field(default_factory=dict)
+    sellers: dict[str, tuple[Any, Place]] = field(default_factory=dict)
+    customers: dict[str, tuple[Any, Place]] = field(default_factory=dict)
     subscriptions: list[tuple[Any, Place]] = field(default_factory=list)
 
 
@@ -92,16 +95,21 @@ def _head(value: Any, place: Place, findings: Findings, parts: _Parts) -> None:
             findings.add(place.at(word), f"is {written} here and {other}", "write it once")
     _define(value.get("meters"), place.at("meters"), parts.meters, findings)
     _define(value.get("plans"), place.at("plans"), parts.plans, findings)
+    _define(value.get("sellers"), place.at("sellers"), parts.sellers, findings)
+    _define(value.get("customers"), place.at("customers"), parts.customers, findings, named=False)
     entries = value.get("subscriptions")
     if isinstance(entries, list):
         parts.subscriptions += [(entry, place.at("subscriptions", i)) for i, entry in enumerate(entries)]
 
 
-def _define(entries: Any, place: Place, defined: dict[str, tuple[Any, Place]], findings: Findings) -> None:
+def _define(
+    entries: Any, place: Place, defined: dict[str, tuple[Any, Place]], findings: Findings, *, named: bool = True
+) -> None:
+    """`named`: by keys of ours; customers have names of their own."""
     for name, entry in entries.items() if isinstance(entries, dict) else ():
         here = place.at(name)
         try:
-            key(name)
+            (key if named else text)(name)
         except ValueError as error:
             what, _, hint = str(error).partition("; ")
             findings.add(place.at(name), what, hint)
@@ -146,6 +154,11 @@ def _together(parts: _Parts, findings: Findings) -> Catalogue | None:
         subscription = subscription_of(spec, place, findings, plans, meters, zone)
         if subscription is not None:
             subscribed.append((subscription, spec, place))
+    sellers, customers = (
+        _checked(SellerSpec, parts.sellers, findings),
+        _checked(CustomerSpec, parts.customers, findings),
+    )
+    parties = parties_of(sellers, customers, findings)
     check_together([(subscription, place) for subscription, _, place in subscribed], findings, plans)
     if findings.count > before or currency is None:
         return None
@@ -156,18 +169,28 @@ def _together(parts: _Parts, findings: Findings) -> Catalogue | None:
         timezone=None if zone.key == "UTC" else zone,
         meters=meter_specs,
         plans=plan_specs,
+        sellers={name: spec for name, (spec, _) in sellers.items()},
+        customers={name: spec for name, (spec, _) in customers.items()},
         subscriptions=[spec for _, spec, _ in subscribed],
     )
-    text = canonical_text(whole)
+    written_text = canonical_text(whole)
     return Catalogue(
         currency=Currency(currency),
         meters={name: meter for name, meter in sorted(meters.items()) if meter is not None},
         plans={name: plan for name, plan in sorted(plans.items()) if plan is not None},
         subscriptions=tuple(subscription for subscription, _, _ in subscribed),
         zone=zone,
-        text=text,
-        digest=hashlib.sha256(text.encode()).hexdigest(),
+        parties=parties,
+        text=written_text,
+        digest=hashlib.sha256(written_text.encode()).hexdigest(),
     )
+
+
+def _checked(
+    model: type[Model], written: dict[str, tuple[Any, Place]], findings: Findings
+) -> dict[str, tuple[Model, Place]]:
+    checked = ((name, findings.checked(model, raw, place), place) for name, (raw, place) in written.items())
+    return {name: (spec, place) for name, spec, place in checked if spec is not None}
 
 
 def _defaults(parts: _Parts, findings: Findings) -> tuple[str | None, ZoneInfo]:

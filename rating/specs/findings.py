@@ -154,6 +154,8 @@ def _subject(root: Any, path: Path) -> str:
             return _joined(f'plan "{name}", {charge_name}', rest)
         case ("plans", name, *rest):
             return _joined(f'plan "{name}"', rest)
+        case ("sellers" | "customers" as kind, name, *rest):
+            return _joined(f'{kind[:-1]} "{name}"', rest)
         case ("subscriptions", int(index), *rest):
             entry = _get(root, ("subscriptions", index))
             consumer = entry.get("consumer") if isinstance(entry, dict) else None

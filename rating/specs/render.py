@@ -25,7 +25,7 @@ def canonical_text(spec: CatalogueSpec) -> str:
             if key in meter:
                 meter[key] = dict(sorted(meter[key].items()))
     _keep_beyond(spec, written)
-    for section in ("meters", "plans"):
+    for section in ("meters", "plans", "sellers", "customers"):
         if section in written:
             written[section] = dict(sorted(written[section].items()))
     return yaml.dump(_plain(written), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)

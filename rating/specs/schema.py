@@ -50,6 +50,7 @@ from rating.specs.fields import (
     Zone,
     secret,
 )
+from rating.specs.parties import CustomerSpec, SellerSpec
 from rating.specs.prices import PriceSpec
 from rating.specs.words import words
 
@@ -346,6 +347,12 @@ class CatalogueSpec(Spec):
     timezone: Zone | None = Field(default=None, description="Where days and months begin; UTC when absent.")
     meters: dict[Key, MeterSpec] = Field(default_factory=dict, description="What is counted, by name.")
     plans: dict[Key, PlanSpec] = Field(default_factory=dict, description="What it costs, by key.")
+    sellers: dict[Key, SellerSpec] = Field(
+        default_factory=dict, description="Who issues invoices, by key: several where there are several brands."
+    )
+    customers: dict[Text, CustomerSpec] = Field(
+        default_factory=dict, description="Who pays, by the name subscriptions give; what is printed and agreed."
+    )
     subscriptions: list[SubscriptionSpec] = Field(default_factory=list, description="Who is on which plan, and when.")
 
 
@@ -357,4 +364,6 @@ class HeadSpec(Spec):
     timezone: Zone | None = None
     meters: dict[str, Any] | None = None
     plans: dict[str, Any] | None = None
+    sellers: dict[str, Any] | None = None
+    customers: dict[str, Any] | None = None
     subscriptions: list[Any] | None = None

@@ -19,6 +19,7 @@ from rating.core.checks import (
     invoiced_windows_stand,
     record,
     usage_as_closed,
+    windows_billed_once,
 )
 from rating.core.drafts import metered
 from rating.core.entries import GENESIS, issue, usage_digest
@@ -67,7 +68,9 @@ def issued(*drafts: Draft) -> list[Record]:
 
 
 def rules_that_object(records: list[Record]) -> set[str]:
-    return {getattr(rule, "func", rule).__name__ for rule in INVOICE_RULES if list(rule(records))}
+    return {
+        getattr(rule, "func", rule).__name__ for rule in (*INVOICE_RULES, windows_billed_once) if list(rule(records))
+    }
 
 
 THREE = issued(draft("a"), draft("b"), draft("c"))

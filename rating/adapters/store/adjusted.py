@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, Select, func, select
 
 from rating.adapters.store.bulk import insert_new, insert_rows
 from rating.adapters.store.counted import Names, Series, inside, parser, window_of
+from rating.adapters.store.engine import in_turn
 from rating.adapters.store.tables import adjusted, adjustments, closings, invoices, series
 from rating.core.canonical import canonical, read
 from rating.core.checks import AdjustmentRecord
@@ -21,6 +22,8 @@ from rating.ports import AdjustmentEntry
 
 def adjust(connection: Connection, numbers: Series, adjustment: Adjustment, at: datetime) -> Mapping[Names, int] | None:
     """The numbers of the meter's series, for `Series.remember`; None when the book has this adjustment."""
+    # Whoever issues an invoice meanwhile either knows this adjustment or is of an earlier instant.
+    in_turn(connection)
     start = seconds(adjustment.window.start)
     closing = connection.execute(
         select(closings).where(closings.c.meter == adjustment.meter, closings.c.start == start)
@@ -53,6 +56,10 @@ def adjust(connection: Connection, numbers: Series, adjustment: Adjustment, at: 
     rows = sorted((number, ids[name], row.quantity) for name, row in zip(names, adjustment.rows, strict=True))
     insert_rows(connection, adjusted, ("adjustment", "series", "quantity"), rows)
     return ids
+
+
+def latest(connection: Connection) -> int:
+    return connection.scalar(select(func.max(adjustments.c.id))) or 0
 
 
 def entries(connection: Connection, period: Period | None, meter: str | None) -> list[tuple[AdjustmentEntry, Row[Any]]]:

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from sqlalchemy import delete, func, select
 
-from rating.adapters.store import adjusted, contracts, counted, issued, prepaid, schema
+from rating.adapters.store import adjusted, contracts, counted, followed, issued, prepaid, schema
 from rating.adapters.store.bulk import insert_rows
 from rating.adapters.store.claims import Claims
 from rating.adapters.store.engine import Database
@@ -17,13 +17,16 @@ from rating.adapters.store.notices import StoreNotices
 from rating.adapters.store.tables import ENTRIES
 from rating.adapters.store.tables import accruals as accruals_table
 from rating.adapters.store.tables import closings as closings_table
-from rating.core.checks import AdjustmentRecord, ClosingRecord, MoveRecord, Record
+from rating.core.checks import AdjustmentRecord, ClosingRecord, CreditRecord, EntryRecord, MoveRecord, Record
+from rating.core.creditnotes import CreditDraft, CreditNote
 from rating.core.entries import GREATEST, keepable, whole_seconds
 from rating.core.entries import adjusted as with_differences
 from rating.core.invoices import Draft, Invoice
+from rating.core.items import Item
+from rating.core.lifecycle import InvoiceEntry
 from rating.core.money import Money
 from rating.core.periods import Period, from_seconds, milliseconds
-from rating.core.subscriptions import Subscription
+from rating.core.subscriptions import Pause, Subscription
 from rating.core.wallets import Grant, LowBalance, Move, Wallet, WalletGlance
 from rating.core.windows import Adjustment, Closing, Completeness, Held, Usage
 from rating.ports import Accrual, AdjustmentEntry, ClosingHead, HeldEntry, KeptCatalogue, UsageRow
@@ -173,10 +176,26 @@ class StoreBook(StoreNotices):
         with self._database.reading() as connection:
             return contracts.kept_subscriptions(connection)
 
-    # invoices
-    def issue(self, drafts: Sequence[Draft], *, at: datetime) -> tuple[Invoice, ...]:
+    def pause(self, subscription: str, *, start: datetime, at: datetime) -> bool:
         with self._database.writing() as connection:
-            return issued.issue_all(connection, drafts, at)
+            return contracts.pause(connection, subscription, start, at)
+
+    def resume(self, subscription: str, *, end: datetime, at: datetime) -> bool:
+        with self._database.writing() as connection:
+            return contracts.resume(connection, subscription, end, at)
+
+    def pauses(self) -> dict[str, tuple[Pause, ...]]:
+        with self._database.reading() as connection:
+            return contracts.kept_pauses(connection)
+
+    # invoices
+    def issue(self, drafts: Sequence[Draft], *, at: datetime, known: int | None = None) -> tuple[Invoice, ...]:
+        with self._database.writing() as connection:
+            return issued.issue_all(connection, drafts, at, known)
+
+    def latest_adjustment(self) -> int:
+        with self._database.reading() as connection:
+            return adjusted.latest(connection)
 
     def invoices(self, period: Period | None = None, consumer: str | None = None) -> tuple[Invoice, ...]:
         with self._database.reading() as connection:
@@ -219,6 +238,31 @@ class StoreBook(StoreNotices):
         with self._database.reading() as connection:
             return prepaid.lows(connection)
 
+    # what follows an issued invoice
+    def enter(self, entry: InvoiceEntry, *, at: datetime) -> bool:
+        with self._database.writing() as connection:
+            return followed.enter(connection, entry, at)
+
+    def entries(self, invoice: str | None = None) -> tuple[InvoiceEntry, ...]:
+        with self._database.reading() as connection:
+            return followed.entries(connection, invoice)
+
+    def credit(self, draft: CreditDraft, *, at: datetime, entry: InvoiceEntry | None = None) -> CreditNote:
+        with self._database.writing() as connection:
+            return followed.credit(connection, draft, at, entry)
+
+    def credit_notes(self, invoice: str | None = None) -> tuple[CreditNote, ...]:
+        with self._database.reading() as connection:
+            return followed.notes(connection, invoice)
+
+    def add_item(self, item: Item, *, at: datetime) -> bool:
+        with self._database.writing() as connection:
+            return contracts.add_item(connection, item, at)
+
+    def items(self) -> tuple[Item, ...]:
+        with self._database.reading() as connection:
+            return contracts.kept_items(connection)
+
     # projections
     def show_accruals(self, accruals: Sequence[Accrual], *, at: datetime) -> None:
         recorded = milliseconds(at)
@@ -250,6 +294,18 @@ class StoreBook(StoreNotices):
     def invoice_records(self) -> tuple[Record, ...]:
         with self._database.reading() as connection:
             return tuple(issued.records(connection))
+
+    def entry_records(self) -> tuple[EntryRecord, ...]:
+        with self._database.reading() as connection:
+            return tuple(followed.entry_records(connection))
+
+    def credit_records(self) -> tuple[CreditRecord, ...]:
+        with self._database.reading() as connection:
+            return tuple(followed.credit_records(connection))
+
+    def item_records(self) -> tuple[tuple[str, str, str, str], ...]:
+        with self._database.reading() as connection:
+            return contracts.item_records(connection)
 
     def closing_records(self) -> Iterator[ClosingRecord]:
         with self._database.reading() as connection:

@@ -1,4 +1,4 @@
-"""Contracts in the tables: versions of the catalogue, subscriptions made by command, and their ends."""
+"""Contracts in the tables: versions of the catalogue, subscriptions by command with ends and pauses, items."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Row, select
 
 from rating.adapters.store.bulk import insert_new
-from rating.adapters.store.tables import cancellations, catalogues, subscriptions
+from rating.adapters.store.tables import cancellations, catalogues, items, pauses, resumptions, subscriptions
+from rating.core.canonical import canonical, digest, read
 from rating.core.entries import cancellable, same_cancellation, same_catalogue, same_subscription, whole_seconds
+from rating.core.items import Item, same_item
 from rating.core.periods import from_milliseconds, from_seconds, milliseconds
-from rating.core.subscriptions import Subscription
+from rating.core.subscriptions import Pause, Subscription, pausable, resumable
 from rating.ports import KeptCatalogue
 
 
@@ -72,6 +74,68 @@ def kept_subscriptions(connection: Connection) -> tuple[Subscription, ...]:
     ends = {row.key: from_seconds(row.end) for row in connection.execute(select(cancellations))}
     kept = map(_subscription, connection.execute(select(subscriptions).order_by(subscriptions.c.key)))
     return tuple(replace(one, end=ends[one.key]) if one.key in ends else one for one in kept)
+
+
+def pause(connection: Connection, subscription: str, start: datetime, at: datetime) -> bool:
+    if not pausable(subscription, start, kept_pauses(connection).get(subscription, ())):
+        return False
+    entry = {
+        "key": f"{subscription}/{start.isoformat()}",
+        "subscription": subscription,
+        "start": whole_seconds(start, f"subscription {subscription}"),
+        "at": milliseconds(at),
+    }
+    return insert_new(connection, pauses, entry, pauses.c.id) is not None
+
+
+def resume(connection: Connection, subscription: str, end: datetime, at: datetime) -> bool:
+    paused = resumable(subscription, end, kept_pauses(connection).get(subscription, ()))
+    if paused is None:
+        return False
+    entry = {
+        "pause": f"{subscription}/{paused.start.isoformat()}",
+        "end": whole_seconds(end, f"subscription {subscription}"),
+        "at": milliseconds(at),
+    }
+    return insert_new(connection, resumptions, entry, resumptions.c.id) is not None
+
+
+def kept_pauses(connection: Connection) -> dict[str, tuple[Pause, ...]]:
+    statement = (
+        select(pauses.c.subscription, pauses.c.start, resumptions.c.end)
+        .join(resumptions, resumptions.c.pause == pauses.c.key, isouter=True)
+        .order_by(pauses.c.subscription, pauses.c.start)
+    )
+    found: dict[str, tuple[Pause, ...]] = {}
+    for name, start, end in connection.execute(statement):
+        one = Pause(from_seconds(start), None if end is None else from_seconds(end))
+        found[name] = (*found.get(name, ()), one)
+    return found
+
+
+def add_item(connection: Connection, item: Item, at: datetime) -> bool:
+    content = canonical(item)
+    entry = {
+        "key": item.key,
+        "subscription": item.subscription,
+        "at": milliseconds(at),
+        "content": content,
+        "content_hash": digest(content),
+    }
+    if insert_new(connection, items, entry, items.c.id) is not None:
+        return True
+    kept = connection.execute(select(items.c.content).where(items.c.key == item.key)).scalar_one()
+    same_item(item, read(Item, kept))
+    return False
+
+
+def kept_items(connection: Connection) -> tuple[Item, ...]:
+    return tuple(read(Item, text) for text in connection.scalars(select(items.c.content).order_by(items.c.id)))
+
+
+def item_records(connection: Connection) -> tuple[tuple[str, str, str, str], ...]:
+    columns = (items.c.key, items.c.subscription, items.c.content, items.c.content_hash)
+    return tuple(tuple(row) for row in connection.execute(select(*columns).order_by(items.c.id)))
 
 
 def _subscription(row: Row[Any]) -> Subscription:

@@ -4,68 +4,143 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, func, or_, select
 
 from rating.adapters.store.bulk import batched, insert_rows
 from rating.adapters.store.counted import inside
 from rating.adapters.store.engine import in_turn
+from rating.adapters.store.followed import invoice_of, taken
 from rating.adapters.store.prepaid import insert_moves, select_wallets
-from rating.adapters.store.tables import invoices, lines
-from rating.core.canonical import read
-from rating.core.checks import Line, Record, record
-from rating.core.entries import GENESIS, Paper, issue, recorded, same_draft
+from rating.adapters.store.tables import adjusted, invoices, lines, sections, series
+from rating.core.checks import Line, Record, SectionRow, record
+from rating.core.entries import (
+    billed_before,
+    corrected_meanwhile,
+    genesis,
+    issue,
+    place_of,
+    placed_before,
+    recorded,
+    same_draft,
+)
 from rating.core.funding import burned_by
-from rating.core.invoices import Draft, Invoice
+from rating.core.invoices import Draft, Invoice, LineKind
+from rating.core.lifecycle import State, replaceable
 from rating.core.periods import Period
 
 _HEADS = tuple(column.name for column in invoices.columns)
 _LINES = tuple(column.name for column in lines.columns)
+_SECTIONS = tuple(column.name for column in sections.columns)
 
 
-def issue_all(connection: Connection, drafts: Sequence[Draft], at: datetime) -> tuple[Invoice, ...]:
+def issue_all(
+    connection: Connection, drafts: Sequence[Draft], at: datetime, known: int | None = None
+) -> tuple[Invoice, ...]:
     in_turn(connection)
     issued = {invoice.draft.key: invoice for invoice in _with_keys(connection, [draft.key for draft in drafts])}
-    last = connection.execute(
-        select(invoices.c.sequence, invoices.c.content_hash).order_by(invoices.c.sequence.desc()).limit(1)
-    ).one_or_none()
-    sequence, previous = (0, GENESIS) if last is None else last
+    new = [draft for draft in dict.fromkeys(drafts) if draft.key not in issued]
+    if known is not None and new:
+        _nothing_corrected(connection, new, known)
+    billed = _billed_by(connection, new)
+    _items_free(connection, new)
+    sequence = connection.scalar(select(func.max(invoices.c.sequence))) or 0
+    heads = {series: _head(connection, series) for series in {draft.series for draft in new}}
     records = []
     owed = []
     for draft in drafts:
         if draft.key in issued:
             same_draft(draft, issued[draft.key])
             continue
+        for key in draft.keys:
+            if key in billed:
+                raise billed_before(key, billed[key])
+        for number in {part.replaces for _, part in draft.parts if part.replaces}:
+            replaceable(number, *taken(connection, number))
+        place, previous = heads[draft.series]
         sequence += 1
-        invoice, content = issue(draft, sequence, previous, at)
+        invoice, content = issue(draft, place + 1, previous, at)
         issued[draft.key] = invoice
+        billed.update(dict.fromkeys(draft.keys, invoice.number))
         records.append(record(sequence, invoice, content))
         owed.append((draft.customer, invoice.number, invoice.total))
-        previous = invoice.content_hash
+        heads[draft.series] = place + 1, invoice.content_hash
     insert_rows(connection, invoices, _HEADS, (one[: len(_HEADS)] for one in records))
     insert_rows(connection, lines, _LINES, ((one.sequence, *line) for one in records for line in one.lines))
+    insert_rows(connection, sections, _SECTIONS, ((one.sequence, *row) for one in records for row in one.sections))
     wallets = select_wallets(connection, {customer for customer, _, _ in owed})
     insert_moves(connection, burned_by(wallets, owed, recorded(at)))
     return tuple(issued[draft.key] for draft in drafts)
 
 
+def _head(connection: Connection, series: str) -> tuple[int, str]:
+    """Place and hash of the last invoice of a series."""
+    last = connection.execute(
+        select(invoices.c.number, invoices.c.content_hash)
+        .where(invoices.c.series == series)
+        .order_by(invoices.c.sequence.desc())
+        .limit(1)
+    ).one_or_none()
+    return (0, genesis(series)) if last is None else (place_of(last.number), last.content_hash)
+
+
+def _nothing_corrected(connection: Connection, drafts: Sequence[Draft], known: int) -> None:
+    """No adjustment about these consumers came after the known ones: their usage is what it was drafted from."""
+    consumers = {part.consumer for draft in drafts for _, part in draft.parts}
+    rows = (
+        select(series.c.consumer)
+        .join(adjusted, adjusted.c.series == series.c.id)
+        .where(adjusted.c.adjustment > known)
+        .distinct()
+    )
+    if met := sorted(consumers.intersection(connection.scalars(rows))):
+        raise corrected_meanwhile(met[0])
+
+
+def _billed_by(connection: Connection, drafts: Sequence[Draft]) -> dict[str, str]:
+    """By what is billed: the number of the invoice that bills it, among what these drafts would."""
+    found: dict[str, str] = {}
+    for some in batched(sorted({key for draft in drafts for key in draft.keys}), 500):
+        found.update(
+            connection.execute(select(invoices.c.key, invoices.c.number).where(invoices.c.key.in_(some))).all()
+        )
+        parts = select(sections.c.key, invoices.c.number).join(invoices, invoices.c.sequence == sections.c.invoice)
+        found.update(connection.execute(parts.where(sections.c.key.in_(some))).all())
+    return found
+
+
+def _items_free(connection: Connection, drafts: Sequence[Draft]) -> None:
+    """No item of these drafts stands on an invoice that was not taken back."""
+    items = sorted({line.card for draft in drafts for line in draft.lines if line.kind is LineKind.ITEM})
+    for some in batched(items, 500):
+        placed = (
+            select(lines.c.card, invoices.c.number)
+            .join(invoices, invoices.c.sequence == lines.c.invoice)
+            .where(lines.c.kind == LineKind.ITEM.value, lines.c.card.in_(some))
+        )
+        for item, number in connection.execute(placed):
+            before, most = taken(connection, number)
+            if before is not None and most is not None and before.state is not State.VOID and before.credited < most:
+                raise placed_before(item, number)
+
+
 def select_invoices(connection: Connection, period: Period | None, consumer: str | None) -> tuple[Invoice, ...]:
     statement = select(invoices).order_by(invoices.c.sequence)
     if consumer is not None:
-        statement = statement.where(invoices.c.consumer == consumer)
+        among = select(sections.c.invoice).where(sections.c.consumer == consumer)
+        statement = statement.where(or_(invoices.c.consumer == consumer, invoices.c.sequence.in_(among)))
     if period is not None:
         statement = statement.where(inside(invoices.c.period_start, period))
-    return tuple(map(_invoice, connection.execute(statement)))
+    return tuple(map(invoice_of, connection.execute(statement)))
 
 
 def keys(connection: Connection) -> frozenset[str]:
-    return frozenset(connection.scalars(select(invoices.c.key)))
+    return frozenset(connection.scalars(select(invoices.c.key).union_all(select(sections.c.key))))
 
 
 def numbered(connection: Connection, number: str) -> Invoice | None:
     row = connection.execute(select(invoices).where(invoices.c.number == number)).one_or_none()
-    return None if row is None else _invoice(row)
+    return None if row is None else invoice_of(row)
 
 
 def records(connection: Connection) -> Iterator[Record]:
@@ -73,15 +148,13 @@ def records(connection: Connection) -> Iterator[Record]:
     parts: dict[int, list[Line]] = {}
     for invoice, *line in connection.execute(select(lines).order_by(lines.c.invoice, lines.c.line)):
         parts.setdefault(invoice, []).append(Line(*line))
+    own: dict[int, list[SectionRow]] = {}
+    for invoice, *section in connection.execute(select(sections).order_by(sections.c.invoice, sections.c.section)):
+        own.setdefault(invoice, []).append(SectionRow(*section))
     for row in connection.execute(select(invoices).order_by(invoices.c.sequence)):
-        yield Record._make((*row, tuple(parts.get(row.sequence, ()))))
+        yield Record._make((*row, tuple(parts.get(row.sequence, ())), tuple(own.get(row.sequence, ()))))
 
 
 def _with_keys(connection: Connection, keys: Sequence[str]) -> Iterator[Invoice]:
     for some in batched(keys, 500):
-        yield from map(_invoice, connection.execute(select(invoices).where(invoices.c.key.in_(some))))
-
-
-def _invoice(row: Row[Any]) -> Invoice:
-    paper = read(Paper, row.content)
-    return Invoice(paper.number, paper.issued_at, paper.draft, row.content_hash, paper.previous_hash)
+        yield from map(invoice_of, connection.execute(select(invoices).where(invoices.c.key.in_(some))))

@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0004"
+REVISION = "0005"
 """The schema this code reads and writes; the newest file in migrations/versions."""
 
 METADATA = MetaData(
@@ -51,8 +51,8 @@ def _int(name: str, *parts: Any, nullable: bool = False) -> Column[int]:
     return Column(name, INT, *parts, nullable=nullable)
 
 
-def _text(name: str) -> Column[str]:
-    return Column(name, TEXT, nullable=False)
+def _text(name: str, default: str | None = None) -> Column[str]:
+    return Column(name, TEXT, nullable=False, server_default=default)
 
 
 series = _table(
@@ -177,11 +177,13 @@ invoices = _table(
     _text("content"),
     _text("content_hash"),
     _text("previous_hash"),
+    _text("series", "INV"),
     UniqueConstraint("number"),
     UniqueConstraint("key"),
     # One invoice may follow another, never two: the chain cannot fork.
     UniqueConstraint("previous_hash"),
     Index(None, "period_start"),
+    Index(None, "series", "sequence"),
 )
 
 lines = _table(
@@ -338,6 +340,105 @@ wallet_lows = _table(
     UniqueConstraint("customer", "currency", "at"),
 )
 """Each time a wallet fell below its threshold."""
+sections = _table(
+    "sections",
+    _int("invoice", ForeignKey("invoices.sequence")),
+    _int("section"),
+    _text("key"),
+    _text("subscription"),
+    _text("consumer"),
+    _int("lines"),
+    PrimaryKeyConstraint("invoice", "section"),
+    # What is billed on an invoice over several subscriptions is billed once, as on one of its own.
+    UniqueConstraint("key"),
+    Index(None, "consumer"),
+    rowid=False,
+)
+"""The sections inside `invoices.content` of invoices over several subscriptions."""
+
+invoice_entries = _table(
+    "invoice_entries",
+    Column("id", INT, primary_key=True),
+    Column("invoice", TEXT, ForeignKey("invoices.number"), nullable=False),
+    _int("revision"),
+    _text("key"),
+    _text("step"),
+    _text("on"),
+    _int("minor", nullable=True),
+    _int("at"),
+    _text("content"),
+    _text("content_hash"),
+    _text("previous_hash"),
+    UniqueConstraint("invoice", "revision"),
+    UniqueConstraint("key"),
+    UniqueConstraint("previous_hash"),
+)
+"""The steps of issued invoices (sent, paid, disputed, ...), chained from the invoice's own hash."""
+
+credit_notes = _table(
+    "credit_notes",
+    Column("sequence", INT, primary_key=True, autoincrement=False),
+    _text("number"),
+    _text("key"),
+    Column("invoice", TEXT, ForeignKey("invoices.number"), nullable=False),
+    _text("customer"),
+    _text("currency"),
+    _int("total_minor"),
+    _int("issued_at"),
+    _text("content"),
+    _text("content_hash"),
+    _text("previous_hash"),
+    _text("series"),
+    UniqueConstraint("number"),
+    UniqueConstraint("key"),
+    UniqueConstraint("previous_hash"),
+    Index(None, "invoice"),
+    Index(None, "series", "sequence"),
+)
+
+credit_lines = _table(
+    "credit_lines",
+    _int("credit_note", ForeignKey("credit_notes.sequence")),
+    _int("line"),
+    _text("kind"),
+    _text("settles"),
+    _text("exact"),
+    _int("minor"),
+    PrimaryKeyConstraint("credit_note", "line"),
+    rowid=False,
+)
+"""The lines inside `credit_notes.content`, spread out for SQL."""
+
+items = _table(
+    "items",
+    Column("id", INT, primary_key=True),
+    _text("key"),
+    _text("subscription"),
+    _int("at"),
+    _text("content"),
+    _text("content_hash"),
+    UniqueConstraint("key"),
+)
+"""One-off items that wait for, or stand on, an invoice of their subscription."""
+
+pauses = _table(
+    "pauses",
+    Column("id", INT, primary_key=True),
+    _text("key"),
+    _text("subscription"),
+    _int("start"),
+    _int("at"),
+    UniqueConstraint("key"),
+)
+
+resumptions = _table(
+    "resumptions",
+    Column("id", INT, primary_key=True),
+    Column("pause", TEXT, ForeignKey("pauses.key"), nullable=False),
+    _int("end"),
+    _int("at"),
+    UniqueConstraint("pause"),
+)
 
 accruals = _table(
     "accruals",
@@ -373,5 +474,12 @@ ENTRIES = (
     wallet_moves,
     wallet_thresholds,
     wallet_lows,
+    sections,
+    invoice_entries,
+    credit_notes,
+    credit_lines,
+    items,
+    pauses,
+    resumptions,
 )
 """Append-only: the database refuses to change or remove their rows."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from rating.core.checks.records import METERED, Record, drafts, paper, record
-from rating.core.entries import issue
+from rating.core.entries import issue, place_of
 from rating.core.invoices import LineKind
 from rating.core.money import round_ratio
 from rating.errors import Finding, RatingError
@@ -20,8 +20,8 @@ def columns_agree_with_content(records: Sequence[Record]) -> Iterator[Finding]:
             yield Finding(f"invoice {one.number}", "its content cannot be read", "compare with a backup")
             continue
         try:
-            invoice, content = issue(kept.draft, one.sequence, kept.previous_hash, kept.issued_at)
-        except RatingError as error:
+            invoice, content = issue(kept.draft, place_of(kept.number), kept.previous_hash, kept.issued_at)
+        except (RatingError, ValueError) as error:
             yield Finding(f"invoice {one.number}", str(error), "compare with a backup")
             continue
         expected = record(one.sequence, invoice, content)._replace(number=kept.number)

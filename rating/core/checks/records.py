@@ -9,9 +9,11 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from rating.core.canonical import read
-from rating.core.entries import Paper
+from rating.core.canonical import digest, read
+from rating.core.creditnotes import CreditNote
+from rating.core.entries import KeptEntry, Paper
 from rating.core.invoices import Draft, Invoice, LineItem, LineKind
+from rating.core.parties import INVOICES
 from rating.core.periods import Period, milliseconds, seconds
 from rating.core.windows import Usage
 
@@ -31,6 +33,16 @@ class Line(NamedTuple):
     minor: int
 
 
+class SectionRow(NamedTuple):
+    """A row of `sections` as stored."""
+
+    section: int
+    key: str
+    subscription: str
+    consumer: str
+    lines: int
+
+
 class Record(NamedTuple):
     """A row of `invoices` as stored, with its lines."""
 
@@ -47,7 +59,9 @@ class Record(NamedTuple):
     content: str
     content_hash: str
     previous_hash: str
+    series: str = INVOICES
     lines: tuple[Line, ...] = ()
+    sections: tuple[SectionRow, ...] = ()
 
 
 class ClosingRecord(NamedTuple):
@@ -89,8 +103,15 @@ def record(sequence: int, invoice: Invoice, content: str) -> Record:
         content,
         invoice.content_hash,
         invoice.previous_hash,
+        draft.series,
         tuple(_line(number, line) for number, line in enumerate(draft.lines, start=1)),
+        tuple(_sections(draft)),
     )
+
+
+def _sections(draft: Draft) -> Iterator[SectionRow]:
+    for number, (_, part) in enumerate(draft.parts if draft.sections else (), start=1):
+        yield SectionRow(number, part.key, part.subscription, part.consumer, len(part.lines))
 
 
 def _line(number: int, line: LineItem) -> Line:
@@ -100,6 +121,91 @@ def _line(number: int, line: LineItem) -> Line:
 
 def _ratio(number: Fraction) -> str:
     return f"{number.numerator}/{number.denominator}"
+
+
+class EntryRecord(NamedTuple):
+    """A row of `invoice_entries` as stored."""
+
+    id: int
+    invoice: str
+    revision: int
+    key: str
+    step: str
+    on: str
+    minor: int | None
+    at: int
+    content: str
+    content_hash: str
+    previous_hash: str
+
+
+class CreditLine(NamedTuple):
+    """A row of `credit_lines` as stored."""
+
+    line: int
+    kind: str
+    settles: str
+    exact: str
+    minor: int
+
+
+class CreditRecord(NamedTuple):
+    """A row of `credit_notes` as stored, with its lines."""
+
+    sequence: int
+    number: str
+    key: str
+    invoice: str
+    customer: str
+    currency: str
+    total_minor: int
+    issued_at: int
+    content: str
+    content_hash: str
+    previous_hash: str
+    series: str
+    lines: tuple[CreditLine, ...] = ()
+
+
+def credit_record(sequence: int, note: CreditNote, content: str) -> CreditRecord:
+    """How this credit note must be stored."""
+    draft = note.draft
+    return CreditRecord(
+        sequence,
+        note.number,
+        draft.key,
+        draft.invoice,
+        draft.customer,
+        draft.currency.code,
+        note.total.minor,
+        milliseconds(note.issued_at),
+        content,
+        note.content_hash,
+        note.previous_hash,
+        draft.series,
+        tuple(
+            CreditLine(number, line.kind.value, line.settles, _ratio(line.exact), line.amount.minor)
+            for number, line in enumerate(draft.lines, start=1)
+        ),
+    )
+
+
+def entry_record(number: int, kept: KeptEntry, content: str) -> EntryRecord:
+    """How this step of an invoice must be stored."""
+    entry = kept.entry
+    return EntryRecord(
+        number,
+        entry.invoice,
+        kept.revision,
+        entry.key,
+        entry.step.value,
+        entry.on.isoformat(),
+        None if entry.amount is None else entry.amount.minor,
+        milliseconds(kept.at),
+        content,
+        digest(content),
+        kept.previous_hash,
+    )
 
 
 def paper(one: Record) -> Paper | None:

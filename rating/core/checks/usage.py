@@ -1,13 +1,14 @@
-"""Rules about what was counted: closings, adjustments and catalogues are as they were kept."""
+"""Rules about what was counted: closings, adjustments, items and catalogues are as they were kept."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from rating.core.canonical import digest
+from rating.core.canonical import digest, read
 from rating.core.checks.records import AdjustmentRecord, ClosingRecord
 from rating.core.entries import usage_digest
+from rating.core.items import Item
 from rating.core.periods import Period
 from rating.errors import Finding
 
@@ -61,3 +62,14 @@ def catalogue_as_digested(named: str, text: str) -> Iterator[Finding]:
             f"its text has the digest {digest(text)[:12]}",
             "it was changed after it was kept; compare with a backup",
         )
+
+
+def items_as_kept(items: Iterable[tuple[str, str, str, str]]) -> Iterator[Finding]:
+    """A one-off item (key, subscription, content, hash) says what it was kept with."""
+    for key, subscription, content, kept_hash in items:
+        try:
+            item = read(Item, content)
+        except ValueError:
+            item = None
+        if item is None or digest(content) != kept_hash or (item.key, item.subscription) != (key, subscription):
+            yield Finding(f"item {key}", "does not say what it was kept with", "compare with a backup")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from rating.core.checks.records import METERED, Record, drafts, paper
@@ -14,12 +14,16 @@ from rating.core.windows import Completeness, Usage
 from rating.errors import Finding
 
 
-def windows_billed_once(records: Sequence[Record]) -> Iterator[Finding]:
-    """No two invoices charge one consumer's usage of one meter for overlapping periods."""
+def windows_billed_once(records: Sequence[Record], taken_back: Collection[str] = ()) -> Iterator[Finding]:
+    """No two invoices charge one consumer's usage of one meter for overlapping periods.
+
+    `taken_back` are the numbers of invoices that are void or credited as a whole: they charge nothing any more.
+    """
     billed: dict[tuple[str, str], list[tuple[Period, str]]] = defaultdict(list)
     for one, draft in drafts(records):
-        for meter, period in sorted({(line.meter, line.period) for line in _usage_lines(draft)}):
-            billed[draft.consumer, meter].append((period, one.number))
+        for _, part in draft.parts if one.number not in taken_back else ():
+            for meter, period in sorted({(line.meter, line.period) for line in _usage_lines(part)}):
+                billed[part.consumer, meter].append((period, one.number))
     for (consumer, meter), spans in sorted(billed.items()):
         spans.sort()
         for (before, first), (after, second) in pairwise(spans):
@@ -46,7 +50,7 @@ def invoiced_windows_stand(
     for number, line in enumerate(kept.draft.lines, start=1):
         if line.kind not in METERED or not line.meter:
             continue
-        closed, rows = windows(line, kept.draft.consumer)
+        closed, rows = windows(line, kept.draft.part_of(number).consumer)
         now = metered(rows, closed, line.degraded)
         if (now.digest, closed) != (line.usage_digest, line.windows):
             yield Finding(

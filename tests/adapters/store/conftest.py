@@ -10,7 +10,7 @@ import pytest
 
 from rating.adapters.store import StoreBook, open_book
 
-from .stories import fill
+from .stories import fill, follow
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -30,6 +30,7 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         url = request.getfixturevalue("postgres").database(f"filled_{os.getpid()}")
     with open_book(url) as book:
         fill(book)
+        follow(book)
     return url
 
 

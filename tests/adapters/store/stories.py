@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
@@ -11,11 +12,16 @@ from sqlalchemy import Connection, create_engine, text
 
 from rating.core.alerts import Alert
 from rating.core.canonical import digest
+from rating.core.consolidated import together
+from rating.core.creditnotes import Cause, credit
 from rating.core.deliveries import Attempt, Outcome
 from rating.core.drafts import metered
 from rating.core.invoices import Draft, LineItem, LineKind
+from rating.core.items import Item
+from rating.core.lifecycle import InvoiceEntry, Step, payment
 from rating.core.money import Currency, Money
 from rating.core.notices import Audience, Kind, Notification, Planned, Preference, Topic
+from rating.core.parties import Seller
 from rating.core.periods import Period
 from rating.core.prices.price import Portion
 from rating.core.subscriptions import Subscription
@@ -57,6 +63,39 @@ def fill(book: Book, consumers: tuple[str, ...] = ("c42", "c77"), late: bool = T
     book.prefer(Preference("c42", Topic.USAGE, False, "link"), at=NOW)
     book.open_notification(told.id, at=NOW)
     book.show_accruals([Accrual("c42/pro/2026-08-01", "api", START, 516, "516/100")], at=NOW)
+
+
+def follow(book: Book) -> None:
+    """What follows issued invoices, and what else stands beside them: an entry of each kind after `fill`.
+
+    INV-000002 has a line on hold that the customer gives up, is sent, paid in two parts and credited twice.
+    """
+    first, second = (book.invoice(f"INV-00000{number}") for number in (1, 2))
+    assert first is not None
+    assert second is not None
+    number, today = second.number, NOW.date()
+    dispute = InvoiceEntry(number, Step.DISPUTE, today, Money(100, USD), line=1, reason="never called")
+    book.enter(dispute, at=NOW)
+    book.enter(replace(dispute, step=Step.REJECT, amount=None, reason="they did"), at=NOW)
+    book.enter(InvoiceEntry(number, Step.SEND, today, source="email"), at=NOW)
+    book.enter(payment(number, Money(100, USD), today, reference="T-1", author="ann"), at=NOW)
+    note = credit(second, {1: Money(116, USD)}, (), cause=Cause.MANUAL, reason="an outage", author="ann")
+    book.credit(note, at=NOW + timedelta(minutes=1))
+    notes = book.credit_notes()
+    again = credit(second, {1: Money(50, USD)}, notes, cause=Cause.MANUAL, reason="more", author="ann", reference="2")
+    book.credit(again, at=NOW + timedelta(minutes=2))
+    book.enter(payment(number, Money(250, USD), today, source="card"), at=NOW + timedelta(minutes=3))
+    book.add_item(Item("c42/pro/2026-08-01", "Setup", Fraction(99), today), at=NOW)
+    book.pause("c42/pro/2026-08-01", start=DAY.end, at=NOW)
+    book.resume("c42/pro/2026-08-01", end=DAY.end + timedelta(days=1), at=NOW)
+    one = replace(first.draft, subscription="a/pro/2026-08-01", consumer="a", customer="zeta", lines=(FEE,))
+    other = replace(one, subscription="b/pro/2026-08-01", consumer="b")
+    book.issue([together((one, other), "Holding")], at=NOW + timedelta(minutes=4))
+    sold = replace(one, subscription="z/pro/2026-08-01", consumer="z", seller=Seller("eu", "Acme EU", series="EU"))
+    book.issue([sold, replace(sold, subscription="y/pro/2026-08-01", consumer="y")], at=NOW + timedelta(minutes=5))
+
+
+FEE = LineItem(LineKind.FEE, "", "Pro fee", DAY, Fraction(49), Money(4900, USD))
 
 
 def draft(book: Book, consumer: str, period: Period = DAY) -> Draft:

@@ -21,6 +21,8 @@ COLUMN = {
     "alerts": "content", "notifications": "content", "deliveries": "channel", "attempts": "outcome",
     "preferences": "wanted", "opened": "at",
     "wallet_grants": "minor", "wallet_moves": "change", "wallet_thresholds": "minor", "wallet_lows": "balance",
+    "sections": "lines", "invoice_entries": "minor", "credit_notes": "total_minor", "credit_lines": "minor",
+    "items": "content", "pauses": "start", "resumptions": "end",
 }  # fmt: skip
 
 
@@ -54,11 +56,13 @@ def test_every_table_but_the_projection_is_append_only() -> None:
          "meter_digest, evidence, closed_at FROM closings WHERE id = 1", "a window closed twice"),
         ("INSERT INTO usage SELECT * FROM usage", "usage counted twice"),
         ("INSERT INTO invoices SELECT sequence + 100, number || 'x', key, consumer, customer, period_start, period_end,"
-         " currency, total_minor, issued_at, content, content_hash, 'other' FROM invoices", "a period billed twice"),
+         " currency, total_minor, issued_at, content, content_hash, 'other', series FROM invoices",
+         "a period billed twice"),
         ("INSERT INTO invoices SELECT sequence + 100, number, key || 'x', consumer, customer, period_start, period_end,"
-         " currency, total_minor, issued_at, content, content_hash, 'other' FROM invoices", "a number used twice"),
+         " currency, total_minor, issued_at, content, content_hash, 'other', series FROM invoices",
+         "a number used twice"),
         ("INSERT INTO invoices SELECT sequence + 100, number || 'x', key || 'x', consumer, customer, period_start, "
-         "period_end, currency, total_minor, issued_at, content, content_hash, previous_hash FROM invoices",
+         "period_end, currency, total_minor, issued_at, content, content_hash, previous_hash, series FROM invoices",
          "two invoices after one"),
         ("INSERT INTO lines SELECT * FROM lines", "a line charged twice"),
         ("INSERT INTO alerts SELECT id + 100, key, content, at FROM alerts", "an alert heard twice"),
@@ -68,6 +72,16 @@ def test_every_table_but_the_projection_is_append_only() -> None:
         ("INSERT INTO attempts SELECT id + 100, delivery, number, outcome, final, said, retry_after, at FROM attempts",
          "two attempts of one number"),
         ("INSERT INTO opened SELECT id + 100, notification, at FROM opened", "read twice"),
+        ("INSERT INTO sections SELECT 1, section, key, subscription, consumer, lines FROM sections",
+         "a period billed twice by invoices over several subscriptions"),
+        ("INSERT INTO invoice_entries SELECT id + 100, invoice, revision, key || 'x', step, \"on\", minor, at, "
+         "content, content_hash, 'other' FROM invoice_entries", "two steps of one revision"),
+        ("INSERT INTO invoice_entries SELECT id + 100, invoice, revision + 100, key, step, \"on\", minor, at, "
+         "content, content_hash, 'other' FROM invoice_entries", "a payment kept twice"),
+        ("INSERT INTO credit_notes SELECT sequence + 100, number || 'x', key, invoice, customer, currency, "
+         "total_minor, issued_at, content, content_hash, 'other', series FROM credit_notes", "one credit given twice"),
+        ("INSERT INTO items SELECT id + 100, key, subscription, at, content, content_hash FROM items",
+         "an item kept twice"),
         ("INSERT INTO adjusted SELECT * FROM adjusted", "a difference added twice"),
         ("INSERT INTO adjustments SELECT id + 100, closing, revision, rows, usage_digest, reason, author, evidence, at "
          "FROM adjustments", "two adjustments of one revision"),

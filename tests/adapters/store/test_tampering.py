@@ -13,7 +13,7 @@ from rating.adapters.store.tables import METADATA, closings, invoices, lines, se
 from rating.core.canonical import digest
 from rating.jobs.audit import audit
 
-from .stories import NOW, draft, fill, tampering
+from .stories import NOW, draft, fill, follow, tampering
 
 CONSUMERS = ("c42", "c77", "c99")
 
@@ -22,6 +22,7 @@ CONSUMERS = ("c42", "c77", "c99")
 def filled_url(url: str) -> str:
     with open_book(url) as book:
         fill(book, CONSUMERS)
+        follow(book)
         assert list(audit(book)) == []
     return url
 
@@ -34,6 +35,11 @@ def findings(url: str) -> list[str]:
 FIELDS = [
     *invoices.columns,
     *lines.columns,
+    *METADATA.tables["sections"].columns,
+    *(column for column in METADATA.tables["invoice_entries"].columns if column.name != "id"),
+    *METADATA.tables["credit_notes"].columns,
+    *METADATA.tables["credit_lines"].columns,
+    *(METADATA.tables["items"].c[name] for name in ("key", "subscription", "content", "content_hash")),
     *usage.columns,
     *(closings.c[name] for name in ("meter", "start", "rows", "consumers", "usage_digest")),
     *(series.c[name] for name in ("meter", "consumer", "dimensions")),
@@ -46,6 +52,10 @@ FIELDS = [
 ROW = {
     "invoices": {"sequence": "2"},
     "lines": {"invoice": "2"},
+    "sections": {"invoice": "4", "section": "2"},
+    "invoice_entries": {"id": "4"},
+    "credit_notes": {"sequence": "2"},
+    "credit_lines": {"credit_note": "2"},
     "usage": {"closing": "5", "series": "(SELECT max(id) FROM series)"},
     "adjusted": {"adjustment": "1", "series": "(SELECT max(id) FROM series)"},
     "wallet_moves": {'"grant"': "1", "step": "1"},
@@ -132,10 +142,24 @@ def test_a_careful_forger_breaks_the_chain(filled_url: str) -> None:
     assert "burned in USD for invoice 'INV-000001', which is xyz's" in wallet
 
 
+def test_steps_and_credit_notes_name_the_invoice_as_it_was(filled_url: str) -> None:
+    """A forger who mends the chain behind the invoice has still to mend what followed it."""
+    with tampering(filled_url) as connection:
+        content = connection.execute(text("SELECT content FROM invoices WHERE sequence = 2")).scalar_one()
+        forged = content.replace('"customer":"c77"', '"customer":"xyz"')
+        values = {"content": forged, "hash": digest(forged)}
+        connection.execute(
+            text("UPDATE invoices SET content = :content, content_hash = :hash WHERE sequence = 2"), values
+        )
+    found = findings(filled_url)
+    assert any(one.startswith("entry 1 of invoice INV-000002: does not follow") for one in found)
+    assert any(one.startswith("credit note CN-000001: is not about invoice INV-000002 as") for one in found)
+
+
 def test_two_invoices_over_one_window_are_found(filled_url: str) -> None:
     """The same day under another subscription: the database cannot know, the audit does."""
     with open_book(filled_url) as book:
         book.issue([replace(draft(book, "c42"), subscription="c42/scale/2026-08-01")], at=NOW + timedelta(hours=1))
         [found] = [str(finding) for finding in audit(book)]
-    assert found.startswith("invoice INV-000004: charges search of c42 for 2026-08-01 00:00 to 2026-08-02 00:00")
+    assert found.startswith("invoice INV-000005: charges search of c42 for 2026-08-01 00:00 to 2026-08-02 00:00")
     assert "which invoice INV-000001 charges as well" in found
