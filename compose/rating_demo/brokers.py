@@ -191,6 +191,7 @@ class Kafka(Server):
                 "transaction.state.log.num.partitions": "1",
                 "transaction.state.log.min.isr": "1",
                 "group.initial.rebalance.delay.ms": "0",
+                "group.min.session.timeout.ms": "1000",
                 "auto.create.topics.enable": "false",
                 "log.retention.check.interval.ms": "500",
                 "log.initial.task.delay.ms": "500",

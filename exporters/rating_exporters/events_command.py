@@ -161,9 +161,11 @@ def _check(options: argparse.Namespace, rule: EventRule) -> int:
     broker.open(lambda: places)
     try:
         found: list[Delivery] = []
-        deadline = time.monotonic() + 5
-        while len(found) < options.check and time.monotonic() < deadline:
-            found += broker.receive(options.check - len(found), 0.5)
+        until = time.monotonic() + 5  # the first may take its time; after it, a second without another ends the look
+        while len(found) < options.check and time.monotonic() < until:
+            more = broker.receive(options.check - len(found), 0.5)
+            found += more
+            until = time.monotonic() + 1 if more else until
         warnings = list(broker.warnings())
     finally:
         broker.close()

@@ -23,10 +23,12 @@ def fresh_name() -> str:
 
 
 class Peer(ABC):
-    """`positional`: the broker numbers messages. `truncates`: its oldest messages can be deleted on request."""
+    """`positional`: the broker numbers messages. `truncates`: its oldest messages can be deleted on request.
+    `remakes`: made anew, its positions begin again."""
 
     positional = True
     truncates = True
+    remakes = True
     gone = ""  # an address where nobody answers
 
     def __init__(self, url: str) -> None:
@@ -61,6 +63,9 @@ class KafkaPeer(Peer):
         from confluent_kafka.admin import NewTopic
 
         admin = self._admin()  # kept: its answers die with it
+        if not self.remakes:  # librdkafka's mock broker: it makes a topic when it is asked for one
+            admin.list_topics(topic, timeout=10)
+            return
         for made in admin.create_topics([NewTopic(topic, self.partitions, 1)]).values():
             made.result()
 
@@ -169,12 +174,12 @@ class NatsPeer(Peer):
 
 class NatsWorkQueuePeer(NatsPeer):
     retention = "workqueue"
-    truncates = False
+    truncates = remakes = False
 
 
 class RabbitQueuePeer(Peer):
     gone = "amqp://guest:guest@127.0.0.1:9/"
-    positional = truncates = False
+    positional = truncates = remakes = False
     arguments: dict[str, Any] = {}  # noqa: RUF012 - a constant of the class
 
     def _channel(self) -> Any:
@@ -204,7 +209,7 @@ class RabbitQueuePeer(Peer):
 
 
 class RabbitStreamPeer(RabbitQueuePeer):
-    positional = True
+    positional = remakes = True
     arguments = {"x-queue-type": "stream"}  # noqa: RUF012
 
     def remake(self, topic: str) -> None:
