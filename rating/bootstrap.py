@@ -9,14 +9,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rating.adapters import notifiers
 from rating.adapters.named_sources import NamedEstimates, NamedSources
 from rating.adapters.prometheus import PrometheusEstimates, PrometheusSource
 from rating.adapters.store import migrate as migrate_store
 from rating.adapters.store import open_book as open_store
 from rating.core.catalogue import Catalogue
+from rating.core.notices import INBOX
 from rating.errors import Finding, SpecError
-from rating.ports import Boards, Book, CounterSource, Documents, Estimates, StoredBook
+from rating.ports import Boards, Book, CounterSource, Documents, Estimates, Notifier, StoredBook
 from rating.settings import Settings
+from rating.specs.channels import (
+    ChannelSpec,
+    ChatSpec,
+    HubSpotSpec,
+    MailSpec,
+    SalesforceSpec,
+    WebhookSpec,
+    channels,
+)
 from rating.specs.compile import compile_catalogue
 from rating.specs.sources import SourceSpec, compile_sources, known_dialect, server_url
 
@@ -154,6 +165,61 @@ def _source(spec: SourceSpec, file: Path) -> PrometheusSource:
         client_key=beside(spec.client_key),
         dialect=spec.dialect,
     )
+
+
+def open_notifiers(settings: Settings) -> dict[str, Notifier]:
+    """Every channel by its name: the customer's inbox, and those of RATING_CHANNELS.
+
+    Raises:
+        SpecError: the file cannot be read, or has mistakes.
+    """
+    found: dict[str, Notifier] = {INBOX: notifiers.InboxNotifier()}
+    if not settings.channels:
+        return found
+    for name, spec in channels(
+        settings.channels, _read(Path(settings.channels), "set RATING_CHANNELS to the file of channels")
+    ).items():
+        found[name] = _notifier(name, spec)
+    return found
+
+
+def _notifier(name: str, spec: ChannelSpec) -> Notifier:
+    match spec:
+        case MailSpec():
+            return notifiers.MailNotifier(
+                name,
+                spec.server,
+                spec.sender,
+                security=spec.security,
+                username=spec.username,
+                password=spec.password,
+                to=spec.to or "",
+                ca_file=spec.ca_file,
+            )
+        case ChatSpec():
+            return notifiers.ChatNotifier(name, spec.url, spec.style)
+        case WebhookSpec():
+            return notifiers.WebhookNotifier(name, spec.url, spec.secret)
+        case HubSpotSpec():
+            return notifiers.HubSpotNotifier(
+                name,
+                spec.token,
+                url=spec.url,
+                version=spec.version,
+                id_property=spec.id_property,
+                pipeline=spec.pipeline,
+                stage=spec.stage,
+            )
+        case SalesforceSpec():
+            return notifiers.SalesforceNotifier(
+                name,
+                spec.url,
+                spec.token,
+                version=spec.version,
+                record=spec.record,
+                id_field=spec.id_field,
+                stage=spec.stage,
+            )
 
 
 def open_boards(settings: Settings) -> Boards:

@@ -1,8 +1,8 @@
 """The engine at work: the steps of one tick, in order, and what the metrics see of them.
 
-collect, then correct, then accrue, then bill, then wallets: an invoice may need the window that was closed a second
-ago, and a wallet is low once an invoice has drawn on it. Each step reads the catalogue as it is on disk now; one that
-does not compile leaves the last good one in force and is reported.
+collect, then correct, then accrue, then bill, then wallets, then notify: an invoice may need the window that was closed
+a second ago, a wallet is low once an invoice has drawn on it, and what is told comes from all of them. Each step reads
+the catalogue as it is on disk now; one that does not compile leaves the last good one in force and is reported.
 """
 
 from __future__ import annotations
@@ -12,21 +12,26 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from rating.bootstrap import load_catalogue, open_source, read_sources
+from rating.bootstrap import load_catalogue, open_notifiers, open_source, read_sources
 from rating.core.catalogue import Catalogue
+from rating.core.deliveries import Outcome, State, state
+from rating.core.notices import Routing
 from rating.core.periods import Period
 from rating.core.schedule import retry_at, second_look_span, second_looks
 from rating.errors import EdgeRefused, EdgeUnavailable, UsageError
-from rating.jobs import accrue, bill, collect, contracts, correct
+from rating.jobs import accrue, bill, collect, contracts, correct, deliver, notify
+from rating.jobs.accrue import Accrued
 from rating.jobs.contracts import Contracts
 from rating.ports import Book
 from rating.scheduler import Scheduler
 from rating.settings import Settings
+from rating.web import unsubscribe
+from rating.web.doors import tokens_of
 from rating.web.metrics import EngineMetrics
 
 log = logging.getLogger("rating.engine")
 
-JOBS = ("catalogue", "collect", "correct", "accrue", "bill", "wallets")
+JOBS = ("catalogue", "collect", "correct", "accrue", "bill", "wallets", "notify")
 
 
 class Engine:
@@ -46,9 +51,23 @@ class Engine:
         """When each held window was last read."""
         self._looked: dict[str, set[datetime]] = {}
         """By meter, the windows read once more; after a restart the last ones are read again, which is nothing."""
+        self._notifiers = open_notifiers(settings)
+        self._unsubscribe = unsubscribe.link(settings.public_url, tokens_of(settings))
+        self._accrued: Accrued | None = None
+        self._clock: Callable[[], datetime] | None = None
+        """When things happened, where a tick's own instant is too coarse."""
+        self._count_dead = True
+        """Until they were counted once; then whenever something was attempted."""
         metrics.expect(self._catalogue.meters, JOBS)
+        metrics.expect_channels(self._notifiers)
+
+    @property
+    def routing(self) -> Routing:
+        """Who is told what, as the catalogue in force says."""
+        return self._catalogue.notifications
 
     def scheduler(self, clock: Callable[[], datetime]) -> Scheduler:
+        self._clock = clock
         steps = [(job, getattr(self, job)) for job in JOBS]
         every = timedelta(seconds=self._settings.tick_seconds)
         return Scheduler(self._book, steps, self._metrics, every=every, clock=clock)
@@ -129,6 +148,36 @@ class Engine:
         accrued = accrue.accrue(self._book, gathered, now=now)
         accrue.show(self._book, accrued)
         self._metrics.accruals.show(accrued)
+        self._accrued = accrued
+
+    def notify(self, now: datetime, stopping: Callable[[], bool]) -> None:
+        """Tell what is news, and take what was told one step further on its ways."""
+        if self._accrued is not None and self._accrued.at == now:
+            gathered = contracts.gather(self._book, self._catalogue, now=now)
+            news = notify.notify(
+                self._book, gathered, self._accrued, self._source, self._notifiers, now=now, clock=self._clock
+            )
+            self._metrics.notified(news.notifications)
+            for one in news.notifications:
+                log.info("told %s: %s %s %s", one.id, one.kind, one.consumer or one.alert, one.mark)
+            self._say("notify", (f"news about {one.consumer} wait: {one.why}" for one in news.waiting))
+        delivered = deliver.deliver(
+            self._book,
+            self._notifiers,
+            self.routing,
+            now=now,
+            clock=self._clock,
+            unsubscribe=self._unsubscribe,
+            stopping=stopping,
+            entered=self._metrics.attempted,
+        )
+        for attempt in delivered.attempts:
+            if attempt.outcome in (Outcome.FAILED, Outcome.REFUSED):
+                log.warning("%s by %s %s: %s", attempt.notification, attempt.channel, attempt.outcome, attempt.said)
+        if delivered.attempts or self._count_dead:
+            dead = [one for one in self._book.deliveries() if state(one.attempts) is State.DEAD]
+            self._metrics.dead(self._notifiers, dead)
+            self._count_dead = False
 
     def bill(self, now: datetime, stopping: Callable[[], bool]) -> None:
         """Issue the invoices that are due and whole."""

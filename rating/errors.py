@@ -27,6 +27,7 @@ say where, what, both numbers and what to do.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 
@@ -122,6 +123,11 @@ class EdgeError(RatingError):
 
 class EdgeUnavailable(EdgeError):
     """Unreachable, slow or failing: try again later."""
+
+    def __init__(self, message: str = "", *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """How long the other side asked us to wait, where it said so."""
 
 
 class EdgeRefused(EdgeError):

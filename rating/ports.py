@@ -429,6 +429,28 @@ class TaxService(Protocol):
         """
 
 
+class Notifier(Protocol):
+    """One channel on which people are told."""
+
+    @property
+    def to_customer(self) -> bool:
+        """Does it end at the customer's own address, which it is then given? Preferences and quiet hours hold there."""
+
+    def preview(self, delivery: Delivery) -> str:
+        """What would be sent, readable by people, without secrets. Sends nothing."""
+
+    def deliver(self, delivery: Delivery, *, unsubscribe: str = "") -> str:
+        """Send it, with a link to hear no more of it where the channel has a place for one; returns what was answered.
+
+        Every attempt of one delivery carries the delivery's key, so that a receiver can drop what it has. What is said
+        in errors and answers holds no secret.
+
+        Raises:
+            EdgeUnavailable: not reached, not known there, or asked to wait (`retry_after`); a retry may succeed.
+            EdgeRefused: it was understood and declined; trying again changes nothing.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class ShownBoard:
     """A board as it stands where people look at it."""

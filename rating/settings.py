@@ -46,6 +46,14 @@ class Settings:
     grafana_url: str = _setting("", "where `rating dashboards push` puts the boards", True)
     grafana_token: str = _setting("", "a Grafana service account token", True)
 
+    hook_token: str = _setting("", "bearer token that Alertmanager shows at /hooks/alertmanager", True)
+    hook_username: str = _setting("", "or basic authentication there")
+    hook_password: str = _setting("", "or basic authentication there", True)
+    hook_open: str = _setting("", "yes: serve that hook without a secret, on a loopback address only")
+    channels: str = _setting("", "YAML file of the channels notifications go out on, with their secrets")
+    public_url: str = _setting("", "where customers reach this engine: links in mails begin with it")
+    token_secret: str = _setting("", "signs unsubscribe links and inbox tokens; at least 16 characters", True)
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **flags: object) -> Settings:
         """Environment first, flags over it; None flags are as if not given.

@@ -35,6 +35,7 @@ NOUNS = (
     "subscriptions",
     "catalog",
     "simulate",
+    "notify",
     "rules",
     "dashboards",
     "schema",

@@ -23,6 +23,13 @@ OUT = Annotated[
 UPSELL = Annotated[str | None, typer.Option(help="Webhook that hears alerts on allowances.")]
 OPERATIONS = Annotated[str | None, typer.Option(help="Webhook that hears alerts on the measuring.")]
 FINANCE = Annotated[str | None, typer.Option(help="Webhook that hears about overage and unbilled usage.")]
+ENGINE = Annotated[
+    str | None,
+    typer.Option(help="The engine's own webhook, http://HOST:9465/hooks/alertmanager: it tells customers and the CRM."),
+]
+ENGINE_TOKEN = Annotated[
+    str | None, typer.Option(help="File in which Alertmanager finds the token it shows there, RATING_HOOK_TOKEN.")
+]
 DEFAULT = Annotated[str | None, typer.Option(help="Webhook that hears everything else.")]
 
 
@@ -43,13 +50,15 @@ def write_rules(
     operations_url: OPERATIONS = None,
     finance_url: FINANCE = None,
     default_url: DEFAULT = None,
+    engine_url: ENGINE = None,
+    engine_token_file: ENGINE_TOKEN = None,
 ) -> None:
     """Write the rule files, alertmanager.yml and, in this repository, the rules' own tests.
 
     Point Prometheus at OUT/*.rules.yml and Alertmanager at alertmanager.yml; reload both.
     """
     settings = source(context, out)
-    receivers = _receivers(upsell_url, operations_url, finance_url, default_url)
+    receivers = _receivers(upsell_url, operations_url, finance_url, default_url, engine_url, engine_token_file)
     for path, text in _texts(settings, out, alertmanager, receivers).items():
         if write(path, text):
             console.print(f"wrote {path}")
@@ -65,10 +74,12 @@ def check_rules(
     operations_url: OPERATIONS = None,
     finance_url: FINANCE = None,
     default_url: DEFAULT = None,
+    engine_url: ENGINE = None,
+    engine_token_file: ENGINE_TOKEN = None,
 ) -> None:
     """Exit with 1 when a generated file is missing or does not match the catalogue."""
     settings = source(context, out)
-    receivers = _receivers(upsell_url, operations_url, finance_url, default_url)
+    receivers = _receivers(upsell_url, operations_url, finance_url, default_url, engine_url, engine_token_file)
     texts = _texts(settings, out, alertmanager, receivers)
     folders = [COMMITTED / "generated", COMMITTED / "promtool"] if out is None else []
     if report_stale(texts, folders, f"{_WRITE}{'' if out is None else f' --out {out}'}", stderr):
@@ -90,8 +101,8 @@ def _texts(settings: Settings, out: Path | None, alertmanager: Path | None, rece
     return texts
 
 
-def _receivers(upsell: str | None, operations: str | None, finance: str | None, default: str | None) -> Receivers:
+def _receivers(*given: str | None) -> Receivers:
     """The given URLs; when any is given, those not given hear nothing, for the others are the demonstration's."""
-    if upsell is operations is finance is default is None:
+    if not any(given):
         return Receivers()
-    return Receivers(upsell or "", operations or "", finance or "", default or "")
+    return Receivers(*(url or "" for url in given))

@@ -13,6 +13,7 @@ from rating.cli.frame import now, settings_of, stderr
 from rating.engine import Engine
 from rating.settings import safe_url
 from rating.web.app import application, serving
+from rating.web.doors import doors
 from rating.web.metrics import EngineMetrics
 
 
@@ -37,10 +38,12 @@ def command(
             logging.getLogger(talkative).setLevel(logging.ERROR)
     metrics = EngineMetrics()
     with open_book(settings) as book:
-        scheduler = Engine(settings, book, metrics).scheduler(now)
+        engine = Engine(settings, book, metrics)
+        scheduler = engine.scheduler(now)
+        opened = doors(settings, book, lambda: engine.routing, now)
         for signalled in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signalled, lambda *_: scheduler.stop())
-        with serving(application(metrics.registry, scheduler.health.facts), settings.listen) as url:
+        with serving(application(metrics.registry, scheduler.health.facts, opened), settings.listen) as url:
             stderr.print(
                 f"rating engine: metrics and health at {url}, book {safe_url(settings.database_url)}, "
                 f"Prometheus {', '.join(safe_url(each) for each in settings.prometheus_urls)}",

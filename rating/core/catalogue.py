@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from rating.core.meters import Meter
 from rating.core.money import Currency
+from rating.core.notices import Routing
 from rating.core.parties import NOBODY, Parties
 from rating.core.plans import Plan
 from rating.core.subscriptions import Subscription
@@ -22,6 +23,7 @@ class Catalogue:
     zone: ZoneInfo = ZoneInfo("UTC")
     parties: Parties = NOBODY
     """Who sells and who pays, as they are printed on papers."""
+    notifications: Routing = field(default_factory=Routing)
     text: str = ""
     """The source it was compiled from, canonical enough to compile again."""
     digest: str = field(default="")

@@ -7,6 +7,7 @@ same samples and the same meter always give the same usage.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -76,6 +77,15 @@ class Rate:
         return (
             self.units * (milliseconds // (self.span // timedelta(milliseconds=1)) + 1) if milliseconds else Fraction(0)
         )
+
+
+# RE2's special characters, which a literal label value must not bring along.
+_SPECIAL = frozenset("\\.+*?()|[]{}^$")
+
+
+def literally(values: Iterable[str]) -> str:
+    """A regular expression that matches exactly these values."""
+    return "|".join("".join(f"\\{char}" if char in _SPECIAL else char for char in value) for value in sorted(values))
 
 
 @dataclass(frozen=True, slots=True)

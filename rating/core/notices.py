@@ -137,6 +137,8 @@ class Notification:
     zone: str = "UTC"
     """Where the customer's days begin."""
     meter: str = ""
+    title: str = ""
+    """What the plan calls it: `API calls`."""
     unit: str = ""
     used: Fraction = Fraction(0)
     """In whole units of the meter; to the last sample where it rests on live readings."""
@@ -159,6 +161,9 @@ class Notification:
     alert: str = ""
     """The name of the alert it is about."""
     labels: tuple[tuple[str, str], ...] = ()
+    since: datetime | None = None
+    over: bool = False
+    """Is the alert over?"""
     hint: str = ""
     """The key of the alert that made us look; empty when nobody had to."""
     hinted_at: datetime | None = None

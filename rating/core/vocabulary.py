@@ -50,6 +50,23 @@ JOB_SECONDS = "rating_job_duration_seconds"
 INVOICES_ISSUED = "rating_invoices_issued_total"
 INVOICED_AMOUNT = "rating_invoiced_amount_total"
 
+# What the engine tells people, and how that goes.
+NOTIFICATIONS = "rating_notifications_total"
+"""Labelled kind: notifications recorded."""
+DELIVERIES = "rating_delivery_attempts_total"
+"""Labelled channel, outcome."""
+DEAD_LETTERS = "rating_dead_letters"
+"""Gauge per channel: deliveries that wait for a person."""
+
+# Alerts about what the engine decides itself. Heard by its webhook they are hints where to look.
+ALERT_PREFIX = "Rating"
+ALERT_ALLOWANCE_REACHED = "RatingAllowanceReached"
+ALERT_EXHAUSTION_PREDICTED = "RatingAllowanceExhaustionPredicted"
+ALERT_USAGE_BEYOND_ALLOWANCE = "RatingUsageBeyondAllowance"
+ALERT_LIMIT_REACHED = "RatingLimitReached"
+ALERT_TRIAL_ENDING = "RatingTrialEnding"
+ALERT_PREPAID_LOW = "RatingPrepaidLow"
+
 # Recorded estimates (floats, never for invoices) that the generated rules make from the meters.
 ESTIMATE_PREFIX = "rating:estimate"
 LIVE_UNITS = "rating:estimate:live_units"

@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 from rating.core.catalogue import Catalogue
 from rating.core.meters import Meter
 from rating.core.money import Currency
+from rating.core.notices import Routing
+from rating.core.parties import Parties
 from rating.core.plans import Plan
 from rating.core.subscriptions import Subscription
 from rating.errors import Finding, Severity, SpecError
@@ -23,6 +25,8 @@ from rating.specs.charges import charges_of
 from rating.specs.fields import key, text
 from rating.specs.findings import Findings, Model, Place
 from rating.specs.meters import meter_of
+from rating.specs.nearest import or_one_of
+from rating.specs.notifications import NotificationsSpec, routing_of
 from rating.specs.parties import CustomerSpec, SellerSpec, parties_of
 from rating.specs.plans import check_upsells, plan_of
 from rating.specs.render import canonical_text
@@ -78,6 +82,7 @@ class _Parts:
     sellers: dict[str, tuple[Any, Place]] = field(default_factory=dict)
     customers: dict[str, tuple[Any, Place]] = field(default_factory=dict)
     subscriptions: list[tuple[Any, Place]] = field(default_factory=list)
+    notifications: tuple[Any, Place] | None = None
 
 
 def _head(value: Any, place: Place, findings: Findings, parts: _Parts) -> None:
@@ -97,6 +102,12 @@ def _head(value: Any, place: Place, findings: Findings, parts: _Parts) -> None:
     _define(value.get("plans"), place.at("plans"), parts.plans, findings)
     _define(value.get("sellers"), place.at("sellers"), parts.sellers, findings)
     _define(value.get("customers"), place.at("customers"), parts.customers, findings, named=False)
+    if value.get("notifications") is not None:
+        here = place.at("notifications")
+        if parts.notifications is not None:
+            first_place = findings.where(parts.notifications[1])
+            findings.add(here, f"is also written at {first_place}", "write it once")
+        parts.notifications = parts.notifications or (value["notifications"], here)
     entries = value.get("subscriptions")
     if isinstance(entries, list):
         parts.subscriptions += [(entry, place.at("subscriptions", i)) for i, entry in enumerate(entries)]
@@ -159,6 +170,7 @@ def _together(parts: _Parts, findings: Findings) -> Catalogue | None:
         _checked(CustomerSpec, parts.customers, findings),
     )
     parties = parties_of(sellers, customers, findings)
+    routes, routing = _routing(parts, findings, [subscription for subscription, _, _ in subscribed], zone, parties)
     check_together([(subscription, place) for subscription, _, place in subscribed], findings, plans)
     if findings.count > before or currency is None:
         return None
@@ -172,6 +184,7 @@ def _together(parts: _Parts, findings: Findings) -> Catalogue | None:
         sellers={name: spec for name, (spec, _) in sellers.items()},
         customers={name: spec for name, (spec, _) in customers.items()},
         subscriptions=[spec for _, spec, _ in subscribed],
+        notifications=routes,
     )
     written_text = canonical_text(whole)
     return Catalogue(
@@ -181,6 +194,7 @@ def _together(parts: _Parts, findings: Findings) -> Catalogue | None:
         subscriptions=tuple(subscription for subscription, _, _ in subscribed),
         zone=zone,
         parties=parties,
+        notifications=routing,
         text=written_text,
         digest=hashlib.sha256(written_text.encode()).hexdigest(),
     )
@@ -191,6 +205,24 @@ def _checked(
 ) -> dict[str, tuple[Model, Place]]:
     checked = ((name, findings.checked(model, raw, place), place) for name, (raw, place) in written.items())
     return {name: (spec, place) for name, spec, place in checked if spec is not None}
+
+
+def _routing(
+    parts: _Parts, findings: Findings, subscriptions: Sequence[Subscription], zone: ZoneInfo, parties: Parties
+) -> tuple[NotificationsSpec | None, Routing]:
+    """Who is told what, as written and as meant."""
+    if parts.notifications is None:
+        return None, Routing()
+    raw, place = parts.notifications
+    spec = findings.checked(NotificationsSpec, raw, place)
+    if spec is None:
+        return None, Routing()
+    payers = {subscription.payer for subscription in subscriptions}
+    for customer in spec.contacts:
+        if payers and customer not in payers:
+            hint = or_one_of(customer, payers, "name the customer of a subscription")
+            findings.warn(place.at("contacts", customer), f'no subscription here is paid by "{customer}"', hint)
+    return spec, routing_of(spec, place, findings, zone, parties)
 
 
 def _defaults(parts: _Parts, findings: Findings) -> tuple[str | None, ZoneInfo]:

@@ -50,6 +50,7 @@ from rating.specs.fields import (
     Zone,
     secret,
 )
+from rating.specs.notifications import NotificationsSpec
 from rating.specs.parties import CustomerSpec, SellerSpec
 from rating.specs.prices import PriceSpec
 from rating.specs.words import words
@@ -354,6 +355,7 @@ class CatalogueSpec(Spec):
         default_factory=dict, description="Who pays, by the name subscriptions give; what is printed and agreed."
     )
     subscriptions: list[SubscriptionSpec] = Field(default_factory=list, description="Who is on which plan, and when.")
+    notifications: NotificationsSpec | None = Field(default=None, description="Who is told what, and how.")
 
 
 class HeadSpec(Spec):
@@ -367,3 +369,4 @@ class HeadSpec(Spec):
     sellers: dict[str, Any] | None = None
     customers: dict[str, Any] | None = None
     subscriptions: list[Any] | None = None
+    notifications: dict[str, Any] | None = None

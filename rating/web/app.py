@@ -1,4 +1,4 @@
-"""The engine's HTTP application: /metrics for Prometheus, /healthz for whoever restarts it."""
+"""The engine's HTTP application: /metrics for Prometheus, /healthz for whoever restarts it, and `doors`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from rating.errors import EdgeUnavailable, Finding, SpecError
 
 
-def application(registry: CollectorRegistry, health: Callable[[], tuple[bool, dict[str, Any]]]) -> FastAPI:
-    """`health` answers whether the engine is well, and what to show about it."""
+def application(
+    registry: CollectorRegistry,
+    health: Callable[[], tuple[bool, dict[str, Any]]],
+    doors: Callable[[FastAPI], None] = lambda app: None,
+) -> FastAPI:
+    """`health` answers whether the engine is well, and what to show about it; `doors` opens further ones."""
     app = FastAPI(title="rating engine", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/metrics")
@@ -32,6 +36,7 @@ def application(registry: CollectorRegistry, health: Callable[[], tuple[bool, di
         well, facts = health()
         return JSONResponse(facts, status_code=200 if well else 503)
 
+    doors(app)
     return app
 
 

@@ -14,7 +14,9 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from rating.core import vocabulary as names
+from rating.core.deliveries import Attempt, Delivery, Outcome
 from rating.core.invoices import Invoice
+from rating.core.notices import Kind, Notification
 from rating.core.wallets import WalletGlance
 from rating.jobs.accrue import Accrued, AccruedPlan
 from rating.ports import HeldEntry
@@ -49,6 +51,14 @@ class EngineMetrics:
         self._issued = _counter(self.registry, names.INVOICES_ISSUED, "Invoices issued.", ["plan"])
         self._invoiced = _counter(self.registry, names.INVOICED_AMOUNT, "Amount invoiced.", ["plan", "currency"])
 
+        self._told = _counter(self.registry, names.NOTIFICATIONS, "Notifications recorded.", ["kind"])
+        self._attempts = _counter(
+            self.registry, names.DELIVERIES, "Attempts to deliver a notification.", ["channel", "outcome"]
+        )
+        self._dead = Gauge(
+            names.DEAD_LETTERS, "Deliveries that wait for a person.", ["channel"], registry=self.registry
+        )
+
     def expect(self, meters: Iterable[str], jobs: Iterable[str]) -> None:
         """Show every series from zero, so that the first event is an increase and silence is visible."""
         for meter in meters:
@@ -58,6 +68,28 @@ class EngineMetrics:
                 self._closed.labels(meter, completeness)
         for job in jobs:
             self._errors.labels(job)
+
+    def expect_channels(self, channels: Iterable[str]) -> None:
+        for kind in Kind:
+            self._told.labels(kind.value)
+        for channel in channels:
+            self._dead.labels(channel)
+            for outcome in (Outcome.DELIVERED, Outcome.FAILED, Outcome.REFUSED, Outcome.WITHHELD):
+                self._attempts.labels(channel, outcome.value)
+
+    def notified(self, notifications: Iterable[Notification]) -> None:
+        for one in notifications:
+            self._told.labels(one.kind.value).inc()
+
+    def attempted(self, attempt: Attempt) -> None:
+        self._attempts.labels(attempt.channel, attempt.outcome.value).inc()
+
+    def dead(self, channels: Iterable[str], letters: Iterable[Delivery]) -> None:
+        count = dict.fromkeys(channels, 0)
+        for one in letters:
+            count[one.planned.channel] = count.get(one.planned.channel, 0) + 1
+        for channel, number in count.items():
+            self._dead.labels(channel).set(number)
 
     def window_closed(self, meter: str, completeness: str) -> None:
         self._closed.labels(meter, completeness).inc()

@@ -22,6 +22,10 @@ class Receivers:
     operations: str = "http://inbox:8001/operations"
     finance: str = "http://inbox:8001/finance"
     default: str = "http://inbox:8001/other"
+    engine: str = "http://engine:9465/hooks/alertmanager"
+    """The engine's own webhook: it decides from exact usage what is told to whom, and remembers what was."""
+    engine_token_file: str = "/etc/alertmanager/hook_token"
+    """Where Alertmanager finds the bearer token it shows there."""
 
 
 def configuration(thresholds: Sequence[Fraction], receivers: Receivers) -> dict[str, Any]:
@@ -34,6 +38,7 @@ def configuration(thresholds: Sequence[Fraction], receivers: Receivers) -> dict[
             "group_interval": "5m",
             "repeat_interval": "12h",
             "routes": [
+                *([_engine_route()] if receivers.engine else []),
                 # One message per consumer. Short waits: the conversation is about what happens now.
                 _route("upsell", ["consumer"], "5s", "1m", "168h"),
                 _route("finance", ["alertname", "consumer"], "1m", "1h", "168h"),
@@ -42,9 +47,35 @@ def configuration(thresholds: Sequence[Fraction], receivers: Receivers) -> dict[
         },
         "inhibit_rules": list(_inhibitions(thresholds)),
         "receivers": [
-            _receiver(name, getattr(receivers, name)) for name in ("default", "upsell", "finance", "operations")
+            *([_engine_receiver(receivers)] if receivers.engine else []),
+            *(_receiver(name, getattr(receivers, name)) for name in ("default", "upsell", "finance", "operations")),
         ],
     }
+
+
+def _engine_route() -> dict[str, Any]:
+    """Every alert of ours, at once, each in a group of its own: a second threshold must not wait for the first one's
+    next turn. What people should not hear twice the engine itself remembers.
+    """
+    return {
+        "receiver": "engine",
+        "matchers": ['audience=~"upsell|finance|operations"'],
+        "group_by": ["..."],
+        "group_wait": "1s",
+        "group_interval": "5m",
+        "repeat_interval": "24h",
+        "continue": True,
+    }
+
+
+def _engine_receiver(receivers: Receivers) -> dict[str, Any]:
+    hook: dict[str, Any] = {"url": receivers.engine, "send_resolved": True}
+    if receivers.engine_token_file:
+        hook["http_config"] = {
+            "authorization": {"type": "Bearer", "credentials_file": receivers.engine_token_file},
+            "follow_redirects": False,
+        }
+    return {"name": "engine", "webhook_configs": [hook]}
 
 
 def _route(audience: str, group_by: list[str], wait: str, interval: str, repeat: str) -> dict[str, Any]:

@@ -19,12 +19,12 @@ from rating_rules.operations import alert
 from rating_rules.policy import Policy
 from rating_rules.promql import Aggregate, Binary, Expr, Match, Number, by, call, metric, one_of
 
-REACHED = "RatingAllowanceReached"
-PREDICTED = "RatingAllowanceExhaustionPredicted"
-EXCEEDED = "RatingUsageBeyondAllowance"
-LIMITED = "RatingLimitReached"
-TRIAL = "RatingTrialEnding"
-PREPAID = "RatingPrepaidLow"
+REACHED = names.ALERT_ALLOWANCE_REACHED
+PREDICTED = names.ALERT_EXHAUSTION_PREDICTED
+EXCEEDED = names.ALERT_USAGE_BEYOND_ALLOWANCE
+LIMITED = names.ALERT_LIMIT_REACHED
+TRIAL = names.ALERT_TRIAL_ENDING
+PREPAID = names.ALERT_PREPAID_LOW
 _WHO = ("consumer", "plan")
 
 

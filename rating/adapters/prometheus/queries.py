@@ -8,20 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from rating.core.meters import Matcher, Meter
-
-# RE2's special characters, which a literal label value must not bring along.
-_SPECIAL = frozenset("\\.+*?()|[]{}^$")
+from rating.core.meters import Matcher, Meter, literally
 
 
 def quoted(text: str) -> str:
     """A PromQL string literal. JSON's escapes are a subset of Go's, once nothing but ASCII controls is escaped."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def literally(values: Iterable[str]) -> str:
-    """A regular expression that matches exactly these values."""
-    return "|".join("".join(f"\\{char}" if char in _SPECIAL else char for char in value) for value in sorted(values))
 
 
 def selector(metric: str, where: Sequence[Matcher] = (), among: Mapping[str, Iterable[str]] | None = None) -> str:

@@ -155,11 +155,11 @@ def test_a_meter_that_promql_cannot_tell_by_consumer_shows_exact_usage_alone(pro
 
 # Alertmanager
 
-URLS = Receivers("http://crm/hook", "http://pager/hook", "", "http://log/hook")
+URLS = Receivers("http://crm/hook", "http://pager/hook", "", "http://log/hook", "http://engine/hook", "/run/token")
 
 
 def test_alertmanager_accepts_its_configuration(amtool: Path, tmp_path: Path) -> None:
-    for name, receivers in {"all": URLS, "none": Receivers("", "", "", "")}.items():
+    for name, receivers in {"all": URLS, "none": Receivers("", "", "", "", "")}.items():
         file = tmp_path / f"{name}.yml"
         file.write_text(generate(catalogue(), receivers)["alertmanager.yml"])
         done = run(amtool, "check-config", file)
@@ -169,9 +169,9 @@ def test_alertmanager_accepts_its_configuration(amtool: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("labels", "receiver"),
     [
-        (("audience=upsell", "threshold=80%", "consumer=acme"), "upsell"),
-        (("audience=operations", "severity=critical"), "operations"),
-        (("audience=finance",), "finance"),
+        (("audience=upsell", "threshold=80%", "consumer=acme"), "engine,upsell"),
+        (("audience=operations", "severity=critical"), "engine,operations"),
+        (("audience=finance",), "engine,finance"),
         (("alertname=SomebodyElses",), "default"),
     ],
 )
@@ -190,3 +190,15 @@ def test_a_higher_threshold_silences_the_lower_ones_of_the_same_consumer_and_met
     assert full["equal"] == ["consumer", "meter"]
     upsell = next(route for route in configuration["route"]["routes"] if route["receiver"] == "upsell")
     assert upsell["group_by"] == ["consumer"]
+
+
+def test_the_engine_hears_each_alert_at_once_and_by_its_token() -> None:
+    """A second threshold must not wait for the turn of the group that the first one is in."""
+    written = yaml.safe_load(generate(catalogue(), URLS)["alertmanager.yml"])
+    route = written["route"]["routes"][0]
+    assert (route["receiver"], route["group_by"], route["continue"]) == ("engine", ["..."], True)
+    [hook] = written["receivers"][0]["webhook_configs"]
+    assert (hook["url"], hook["send_resolved"]) == ("http://engine/hook", True)
+    assert hook["http_config"]["authorization"] == {"type": "Bearer", "credentials_file": "/run/token"}
+    alone = yaml.safe_load(generate(catalogue(), Receivers("", "", "", "", ""))["alertmanager.yml"])
+    assert "engine" not in {receiver["name"] for receiver in alone["receivers"]}
