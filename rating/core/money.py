@@ -177,10 +177,12 @@ def round_amount(amount: Fraction, currency: Currency, rounding: Rounding = Roun
 
 def total(amounts: Sequence[Money], currency: Currency) -> Money:
     """The sum of rounded amounts; zero of `currency` for none."""
-    result = Money(0, currency)
+    minor = 0
     for amount in amounts:
-        result = result + amount
-    return result
+        if amount.currency is not currency:
+            Money(minor, currency)._same(amount)
+        minor += amount.minor
+    return Money(minor, currency)
 
 
 def allocate(amount: int, weights: Sequence[Fraction | int]) -> list[int]:
