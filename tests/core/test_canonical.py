@@ -9,7 +9,7 @@ from enum import Enum
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rating.core.canonical import canonical, digest, read
@@ -19,6 +19,9 @@ from rating.core.money import Currency, Money
 from rating.core.periods import Period, from_milliseconds
 from rating.core.prices.price import Portion
 from rating.core.windows import Evidence, Query
+
+patient = settings(suppress_health_check=[HealthCheck.too_slow])
+"""Papers are large values: on a busy machine they take a while to draw."""
 
 instants = st.integers(0, 4 * 10**12).map(from_milliseconds)
 periods = st.tuples(instants, instants).map(lambda pair: Period(min(pair), max(pair)))
@@ -60,6 +63,7 @@ evidence = st.builds(
 )
 
 
+@patient
 @given(papers)
 def test_a_paper_is_read_back_as_it_was_written(paper: Paper) -> None:
     text = canonical(paper)
@@ -87,6 +91,7 @@ def slow(value: object) -> object:
     return value
 
 
+@patient
 @given(papers | evidence)
 def test_the_text_is_what_a_json_library_makes_of_the_value(value: object) -> None:
     """Written out field by field for speed: byte for byte the obvious text, or every hash in every book would break."""
@@ -99,6 +104,7 @@ def test_evidence_is_read_back_as_it_was_written(value: Evidence) -> None:
     assert read(Evidence, canonical(value)) == value
 
 
+@patient
 @given(drafts, drafts)
 def test_two_values_share_a_text_only_when_they_are_equal(first: Draft, second: Draft) -> None:
     assert (canonical(first) == canonical(second)) == (first == second)
