@@ -11,10 +11,12 @@ import typer
 from rating.bootstrap import open_book, open_documents
 from rating.cli.frame import FORMAT, Format, console, days_of, days_text, grouped, settings_of, show
 from rating.cli.papers import BRAND, LOCALE, OUT, PAPER, Drawn, Paper, letterhead, nothing, rendered, write
+from rating.core.creditnotes import CreditNote
+from rating.core.documents import Document
 from rating.core.invoices import Invoice, LineItem
 from rating.core.money import decimal_text
 from rating.core.periods import stamp
-from rating.jobs.documents import hashed_text, invoice_document
+from rating.jobs.documents import credit_document, hashed_text, invoice_document
 from rating.ports import Book
 from rating.settings import Settings
 
@@ -82,15 +84,18 @@ def export(
 
 def render(
     context: typer.Context,
-    number: Annotated[str | None, typer.Argument(help="The invoice's number; all of the period without it.")] = None,
+    number: Annotated[
+        str | None, typer.Argument(help="An invoice's or credit note's number; all of the period without it.")
+    ] = None,
     period: str | None = PERIOD,
     consumer: str | None = CONSUMER,
+    credit_notes: Annotated[bool, typer.Option("--credit-notes", help="Also the credit notes about them.")] = False,
     format: Paper = PAPER,
     out: Path | None = OUT,
     locale: str | None = LOCALE,
     brand: str | None = BRAND,
 ) -> None:
-    """Render invoices as documents to send: the same invoice gives the same bytes.
+    """Render invoices and credit notes as documents to send: the same paper gives the same bytes.
 
     A PDF is PDF/A-3 with its fonts inside, and with the e-invoice where EN 16931 can say all of it. The exit code is 3
     when a person must look, for example at a name that no font of this machine can draw.
@@ -100,16 +105,40 @@ def render(
     settings = settings_of(context)
     documents, head = open_documents(settings), letterhead(settings, locale, brand)
     with open_book(settings) as book:
-        invoices = [found(book, number)] if number is not None else selected(book, period, consumer)
-        if nothing(invoices, "no invoice was issued for these; see `rating invoices list`"):
+        papers = _papers(book, number, period, consumer, credit_notes)
+        if nothing(papers, "no invoice was issued for these; see `rating invoices list`"):
             return
 
-        def drawn(invoice: Invoice) -> Drawn:
-            return invoice.number, lambda: rendered(
-                documents, invoice_document(book, invoice, head), format, hashed_text(invoice)
+        def document(paper: Invoice | CreditNote) -> Document:
+            return (
+                invoice_document(book, paper, head)
+                if isinstance(paper, Invoice)
+                else credit_document(book, paper, head)
             )
 
-        raise typer.Exit(write([drawn(invoice) for invoice in invoices], format, out))
+        def drawn(paper: Invoice | CreditNote) -> Drawn:
+            return paper.number, lambda: rendered(
+                documents, lambda: document(paper), format, lambda: hashed_text(paper)
+            )
+
+        raise typer.Exit(write([drawn(paper) for paper in papers], format, out))
+
+
+def _papers(
+    book: Book, number: str | None, period: str | None, consumer: str | None, credit_notes: bool
+) -> list[Invoice | CreditNote]:
+    if number is None:
+        invoices = selected(book, period, consumer)
+    else:
+        note = next((note for note in book.credit_notes() if note.number == number), None)
+        if note is not None:
+            return [note]
+        invoices = [found(book, number)]
+    papers: list[Invoice | CreditNote] = []
+    for invoice in invoices:
+        papers.append(invoice)
+        papers += book.credit_notes(invoice.number) if credit_notes else ()
+    return papers
 
 
 def selected(book: Book, period: str | None, consumer: str | None) -> list[Invoice]:

@@ -45,11 +45,13 @@ Drawn = tuple[str, Callable[[], Rendered]]
 
 
 def letterhead(settings: Settings, locale: str | None, brand: str | None) -> Letterhead:
-    return Letterhead(Party(settings.seller), locale or settings.locale, brand or "")
+    return Letterhead(Party(settings.seller), locale or settings.locale, brand or "", chosen=locale is not None)
 
 
-def rendered(documents: Documents, document: Document, form: Paper, text: str = "") -> Rendered:
-    return Rendered(text.encode()) if form is Paper.TEXT else documents.render(document, Form(form.value))
+def rendered(
+    documents: Documents, document: Callable[[], Document], form: Paper, text: Callable[[], str] = str
+) -> Rendered:
+    return Rendered(text().encode()) if form is Paper.TEXT else documents.render(document(), Form(form.value))
 
 
 def write(drawn: Sequence[Drawn], form: Paper, out: Path | None) -> int:

@@ -74,7 +74,7 @@ def command(
 
         def drawn(one: PartnerStatement) -> Drawn:
             document = statement_document(one, head)
-            return document.number, lambda: rendered(documents, document, paper)
+            return document.number, lambda: rendered(documents, lambda: document, paper)
 
         code = write([drawn(one) for one in chosen], paper, out)
         warn(findings)

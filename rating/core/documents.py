@@ -81,6 +81,8 @@ class Row:
     windows: int = 0
     degraded: int = 0
     usage_digest: str = ""
+    section: str = ""
+    """Whose line it is on an invoice over several subscriptions."""
     days: tuple[Day, ...] = ()
     reason: str = ""
     """Why a line corrects another."""
@@ -101,6 +103,8 @@ class TaxRow:
     """Why there is none, such as reverse charge."""
     contained: bool = False
     """The prices contain it already: it is shown, not added."""
+    treatment: str = ""
+    """Where there is no rate: reverse_charge, exempt or outside, with a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ class Document:
     """The invoice a credit note is about."""
     reason: str = ""
     paid: Money | None = None
-    """What was paid of it so far."""
+    """What the customer's wallet paid of it as it was issued."""
     zone: str = "UTC"
     locale: str = "en"
     brand: str = ""

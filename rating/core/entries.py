@@ -96,6 +96,11 @@ def paper_text(invoice: Invoice) -> str:
     return canonical(Paper(invoice.number, invoice.issued_at, invoice.previous_hash, invoice.draft))
 
 
+def credit_text(note: CreditNote) -> str:
+    """The canonical text whose SHA-256 is the credit note's hash."""
+    return canonical(CreditPaper(note.number, note.issued_at, note.previous_hash, note.draft))
+
+
 def issue_credit(draft: CreditDraft, place: int, previous_hash: str, at: datetime) -> tuple[CreditNote, str]:
     """The credit note with this place in its series, and the canonical text its hash was taken of."""
     keepable(draft.total.minor, f"credit note for {draft.invoice}: total")

@@ -1,74 +1,106 @@
-"""Documents: gathers what stands on an invoice or a partner's statement, with the usage of each day behind it."""
+"""Documents: gathers what stands on an invoice, a credit note or a partner's statement, with the usage behind it."""
 
 from __future__ import annotations
 
 import re
 from calendar import monthrange
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from fractions import Fraction
+from typing import TypedDict
 from zoneinfo import ZoneInfo
 
+from rating.core.creditnotes import CreditNote
 from rating.core.documents import Day, Document, Kind, Party, Row, TaxRow
-from rating.core.entries import paper_text
+from rating.core.entries import credit_text, paper_text
 from rating.core.invoices import Draft, Invoice, LineItem, LineKind
-from rating.core.money import exact, round_amount
+from rating.core.money import Money, exact, round_amount
+from rating.core.parties import Customer, Seller, terms_of
 from rating.core.partners import PartnerLine, PartnerStatement
+from rating.core.taxation import Treatment
+from rating.core.wallets import MoveKind
 from rating.jobs.explain import Explained, explain
 from rating.ports import Book
 
-_CHARGES = (LineKind.FEE, LineKind.USAGE, LineKind.ADJUSTMENT)
+_CHARGES = (LineKind.FEE, LineKind.USAGE, LineKind.ADJUSTMENT, LineKind.ITEM)
 
 
 @dataclass(frozen=True, slots=True)
 class Letterhead:
-    """Who writes, in which language and look."""
+    """Who writes, in which language and look, where neither seller nor customer of an invoice says so themselves."""
 
     seller: Party = field(default_factory=Party)
     locale: str = "en"
     brand: str = ""
+    chosen: bool = False
+    """A person chose language and look for now, whatever is agreed."""
 
 
 PLAIN = Letterhead()
 
 
 def invoice_document(book: Book, invoice: Invoice, head: Letterhead = PLAIN, *, daily: bool = True) -> Document:
-    """The paper of an issued invoice. Without `daily`, the usage of each day is left out, and the book is not asked."""
+    """The paper of an issued invoice, as of its issue. Without `daily`, the usage of each day is left out."""
     draft = invoice.draft
-    zone = ZoneInfo(draft.zone)
     behind = explain(book, invoice) if daily else ()
+    sections = _sections(draft)
     rows = [
-        _row(position, line, draft, behind[position - 1] if daily else None)
-        for position, line in enumerate(draft.lines, 1)
+        replace(_row(place, line, draft.zone, behind[place - 1] if daily else None), section=sections.get(place, ""))
+        for place, line in enumerate(draft.lines, 1)
     ]
-    named = list(zip(draft.lines, rows, strict=True))
     document = Document(
         kind=Kind.INVOICE,
         number=invoice.number,
-        issued=invoice.issued_at.astimezone(zone).date(),
+        issued=invoice.issued_on,
         currency=draft.currency,
-        seller=head.seller,
-        customer=Party(name=draft.customer),
         first=draft.days[0],
         last=draft.days[1] - timedelta(days=1),
-        rows=tuple(row for line, row in named if line.kind in _CHARGES),
-        agreed=tuple(row for line, row in named if line.kind not in (*_CHARGES, LineKind.TAX)),
-        plan=draft.plan_title,
-        consumer="" if draft.consumer == draft.customer else draft.consumer,
-        zone=draft.zone,
-        locale=head.locale,
-        brand=head.brand,
-        catalogue=draft.catalogue,
+        plan="" if draft.sections else draft.plan_title,
+        consumer="" if draft.sections or draft.consumer == draft.customer else draft.consumer,
+        due=invoice.due_on,
+        corrects=draft.replaces,
+        paid=_paid_at_issue(book, invoice),
+        catalogue="" if draft.sections else draft.catalogue,
         content_hash=invoice.content_hash,
         previous_hash=invoice.previous_hash,
+        **_between(draft.seller, draft.buyer, draft.customer, draft.zone, head),
+        **_grouped(draft.lines, rows, _CHARGES),
     )
-    return replace(document, taxes=tuple(_taxes(document, draft)))
+    return replace(document, taxes=tuple(_taxes(document, draft.lines)))
 
 
-def hashed_text(invoice: Invoice) -> str:
+def credit_document(book: Book, note: CreditNote, head: Letterhead = PLAIN) -> Document:
+    """The paper of an issued credit note: what is given back, as positive amounts."""
+    draft = note.draft
+    lines = [replace(line, exact=-line.exact, amount=-line.amount) for line in draft.lines]
+    rows = [_row(place, line, draft.zone, None) for place, line in enumerate(lines, 1)]
+    document = Document(
+        kind=Kind.CREDIT_NOTE,
+        number=note.number,
+        issued=note.issued_at.astimezone(ZoneInfo(draft.zone)).date(),
+        currency=draft.currency,
+        first=min(row.first for row in rows),
+        last=max(row.last for row in rows),
+        corrects=draft.invoice,
+        reason=draft.reason,
+        content_hash=note.content_hash,
+        previous_hash=note.previous_hash,
+        **_between(draft.seller, draft.buyer, draft.customer, draft.zone, head),
+        **_grouped(lines, rows, (LineKind.CREDIT, *_CHARGES)),
+    )
+    taxes = tuple(_taxes(document, lines))
+    if taxes:
+        return replace(document, taxes=taxes)
+    # A note has no tax line where the invoice had none: it is treated as the invoice was.
+    invoice = book.invoice(draft.invoice)
+    named = () if invoice is None else tuple(_taxes(document, invoice.draft.lines))
+    return replace(document, taxes=tuple(tax for tax in named if tax.treatment))
+
+
+def hashed_text(paper: Invoice | CreditNote) -> str:
     """Exactly what the hash on the paper was taken of: `sha256sum` of its UTF-8 bytes gives it."""
-    return paper_text(invoice)
+    return paper_text(paper) if isinstance(paper, Invoice) else credit_text(paper)
 
 
 def statement_document(statement: PartnerStatement, head: Letterhead = PLAIN, issued: date | None = None) -> Document:
@@ -89,8 +121,84 @@ def statement_document(statement: PartnerStatement, head: Letterhead = PLAIN, is
     )
 
 
-def _row(position: int, line: LineItem, draft: Draft, behind: Explained | None) -> Row:
-    zone = ZoneInfo(draft.zone)
+class _Parties(TypedDict):
+    seller: Party
+    customer: Party
+    terms: str
+    payment: tuple[str, ...]
+    purchase_order: str
+    notes: tuple[str, ...]
+    zone: str
+    locale: str
+    brand: str
+
+
+def _between(seller: Seller | None, buyer: Customer | None, customer: str, zone: str, head: Letterhead) -> _Parties:
+    terms = terms_of(seller, buyer)
+    agreed = (buyer.locale if buyer else "") or (seller.locale if seller else "")
+    return {
+        "seller": head.seller if seller is None else _party(seller, seller.name),
+        "customer": Party(customer) if buyer is None else _party(buyer, buyer.name or customer),
+        "terms": "" if terms is None else str(terms),
+        "payment": () if seller is None else seller.payment,
+        "purchase_order": "" if buyer is None else buyer.purchase_order,
+        "notes": (seller.footer,) if seller is not None and seller.footer else (),
+        "zone": zone,
+        "locale": head.locale if head.chosen or not agreed else agreed,
+        "brand": head.brand or (seller.template if seller else ""),
+    }
+
+
+def _party(one: Seller | Customer, name: str) -> Party:
+    ids = (one.tax_id,) if one.tax_id else ()
+    seller = one if isinstance(one, Seller) else None
+    return Party(
+        name,
+        one.address,
+        one.country,
+        ids,
+        one.email,
+        phone=seller.phone if seller else "",
+        website=seller.website if seller else "",
+    )
+
+
+class _Groups(TypedDict):
+    rows: tuple[Row, ...]
+    agreed: tuple[Row, ...]
+
+
+def _grouped(lines: Sequence[LineItem], rows: Sequence[Row], charges: Sequence[LineKind]) -> _Groups:
+    named = list(zip(lines, rows, strict=True))
+    return {
+        "rows": tuple(row for line, row in named if line.kind in charges),
+        "agreed": tuple(row for line, row in named if line.kind not in (*charges, LineKind.TAX)),
+    }
+
+
+def _sections(draft: Draft) -> dict[int, str]:
+    """By line: the subscription it is about, where there are several."""
+    found: dict[int, str] = {}
+    for before, part in draft.parts if draft.sections else ():
+        for place in range(before + 1, before + len(part.lines) + 1):
+            found[place] = f"{part.plan_title}, {part.consumer}"
+    return found
+
+
+def _paid_at_issue(book: Book, invoice: Invoice) -> Money | None:
+    """What the wallet paid in the transaction that issued it: later payments are not on this paper."""
+    moves = [
+        move
+        for wallet in book.wallets(invoice.draft.customer)
+        for account in wallet.accounts
+        for move in account.moves
+        if move.invoice == invoice.number and move.kind is MoveKind.BURNED
+    ]
+    return Money(-sum(move.change for move in moves), invoice.draft.currency) if moves else None
+
+
+def _row(position: int, line: LineItem, zone_name: str, behind: Explained | None) -> Row:
+    zone = ZoneInfo(zone_name)
     days: tuple[Day, ...] = ()
     if behind is not None and line.kind is LineKind.USAGE:
         scale = 10**line.digits
@@ -120,22 +228,30 @@ def _row(position: int, line: LineItem, draft: Draft, behind: Explained | None) 
 _RATE = re.compile(r" ([0-9.]+) %(, contained: (-?[0-9.]+))?\Z")
 
 
-def _taxes(document: Document, draft: Draft) -> Iterable[TaxRow]:
-    """A tax line's rate and, where the prices contain it, its amount stand in its title, as it was issued."""
-    lines = [line for line in draft.lines if line.kind is LineKind.TAX]
-    for line in lines:
-        found = _RATE.search(line.title)
+def _taxes(document: Document, lines: Sequence[LineItem]) -> Iterable[TaxRow]:
+    """A tax line's rate and, where the prices contain it, its amount stand in its title, as it was issued.
+
+    A line of no tax is a note: its card says how the supply is treated.
+    """
+    taxes = [line for line in lines if line.kind is LineKind.TAX]
+    rated = [line for line in taxes if line.card not in set(Treatment)]
+    for line in taxes:
+        if line not in rated:
+            treatment = "" if line.card == Treatment.STANDARD else line.card
+            yield TaxRow("", None, document.net if treatment else None, line.amount, line.title, treatment=treatment)
+            continue
+        found = _RATE.search(line.title.removesuffix(f", {line.settles.replace('/', ' line ')}"))
         if found is None:
             yield TaxRow(line.title, None, None, line.amount)
             continue
         percent, contained = exact(found[1]), found[3]
         if contained is not None:
-            amount = round_amount(exact(contained), draft.currency)
+            amount = round_amount(exact(contained), document.currency)
             yield TaxRow(line.card or line.title, percent, document.net, amount, contained=True)
             continue
-        base = document.net if len(lines) == 1 else None
+        base = document.net if len(rated) == 1 else None
         if base is None and percent:
-            base = round_amount(line.exact * 100 / percent, draft.currency)
+            base = round_amount(line.exact * 100 / percent, document.currency)
         yield TaxRow(line.card or line.title, percent, base, line.amount)
 
 

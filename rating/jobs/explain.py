@@ -51,7 +51,7 @@ def _explain(book: Book, invoice: Invoice, position: int) -> Explained:
     line = invoice.draft.lines[position - 1]
     if not line.meter:
         return Explained(line, position, (), (), True)
-    consumer, issued = invoice.draft.consumer, invoice.issued_at
+    consumer, issued = invoice.draft.part_of(position).consumer, invoice.issued_at
     heads = book.closings(line.meter, line.period)
     rows = tuple(book.usage(line.period, line.meter, consumer, as_of=issued))
     now = metered(((row.window, row.completeness, row.usage) for row in rows), len(heads), line.degraded)

@@ -12,6 +12,7 @@ import pytest
 
 from rating.adapters.store import open_book
 from rating.cli import run
+from rating.core.creditnotes import Cause, take_back
 from tests.conftest import part
 from tests.stories import CALLS, close_days
 
@@ -90,6 +91,21 @@ def test_the_language_and_brand_are_chosen_by_flag_or_setting(
     assert rating("invoices", "render", "INV-000002", "-f", "html", "--brand", "../acme")[0] == 2
 
 
+def test_a_credit_note_is_rendered_by_its_number_or_beside_its_invoice(rating: Rating, tmp_path: Path) -> None:
+    with open_book(f"sqlite:///{tmp_path / 'book.db'}") as book:
+        invoice = book.invoice("INV-000002")
+        assert invoice is not None
+        book.credit(take_back(invoice, (), cause=Cause.MANUAL, reason="=our mistake"), at=invoice.issued_at)
+    said = json.loads(rating("invoices", "render", "CN-000001", "-f", "json")[1])
+    assert (said["document"], said["corrects"], said["reason"]) == ("credit_note", "INV-000002", "=our mistake")
+    assert said["total"] == "115.98"
+    text = rating("invoices", "render", "CN-000001", "-f", "text")[1]
+    assert hashlib.sha256(text).hexdigest() == said["content_hash"]
+    out = tmp_path / "all"
+    rating("invoices", "render", "--period", "2026-10", "--credit-notes", "-f", "csv", "-o", str(out))
+    assert sorted(file.name for file in out.iterdir()) == ["CN-000001.csv", "INV-000001.csv", "INV-000002.csv"]
+
+
 def test_partner_statements_become_documents(rating: Rating, tmp_path: Path) -> None:
     code, _, said = rating("statements", "--out", str(tmp_path / "owed"), "--paper", "csv")
     assert code == 0, said
@@ -101,7 +117,7 @@ def test_partner_statements_become_documents(rating: Rating, tmp_path: Path) -> 
 def test_what_is_wrong_is_said_in_a_line(rating: Rating, tmp_path: Path) -> None:
     for arguments, code, sentence in (
         (("invoices", "render"), 2, "name an invoice, or say which: --period 2026-10"),
-        (("invoices", "render", "INV-000009"), 1, "the book holds no invoice INV-000009"),
+        (("invoices", "render", "INV-000009"), 2, "the book holds no invoice INV-000009"),
         (("invoices", "render", "--period", "2026-10", "-f", "csv"), 2, "2 documents need a folder; give --out"),
         (("invoices", "render", "INV-000001", "-f", "xml"), 1, "the seller's name is not known"),
         (("invoices", "render", "INV-000001", "-f", "html", "--locale", "zz"), 2, "'zz' is not a locale"),

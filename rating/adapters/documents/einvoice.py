@@ -16,11 +16,13 @@ from typing import Any
 from rating.adapters.documents.printing import Attached
 from rating.core.documents import Document, Kind, Party, Row, TaxRow
 from rating.core.money import Money, decimal_text, round_amount
+from rating.core.taxation import Treatment
 from rating.errors import EdgeUnavailable
 
 SCHEMA = "FACTUR-X_EN16931"
 _GUIDELINE = "urn:cen.eu:en16931:2017"
 _ONE = "C62"
+_CATEGORIES = {Treatment.REVERSE_CHARGE: "AE", Treatment.EXEMPT: "E", Treatment.OUTSIDE: "O"}
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # UN/ECE Recommendation 20.
 _UNITS = {"second": "SEC", "minute": "MIN", "hour": "HUR", "day": "DAY", "byte": "AD", "gigabyte": "E34", "%": "P1"}
@@ -59,8 +61,10 @@ def einvoice(document: Document) -> bytes:
             note = IncludedNote()
             note.content = _printable(text)
             paper.header.notes.add(note)
-    _party(paper.trade.agreement.seller, document.seller)
-    _party(paper.trade.agreement.buyer, document.customer)
+    # Outside the scope of VAT nobody's number for it may stand there (BR-O-02 and following).
+    numbered = tax[0] != "O"
+    _party(paper.trade.agreement.seller, document.seller, numbered)
+    _party(paper.trade.agreement.buyer, document.customer, numbered)
     if document.purchase_order:
         paper.trade.agreement.buyer_order.issuer_assigned_id = document.purchase_order
     settlement = paper.trade.settlement
@@ -101,8 +105,9 @@ def _sayable(document: Document) -> None:
         )
     if any(tax.contained for tax in document.taxes):
         raise Unsayable("its prices contain the tax, and lines of EN 16931 are net; declare prices without it")
-    if len(document.taxes) > 1:
-        named = ", ".join(f"{tax.title} {_percent(tax)} %" for tax in document.taxes)
+    rated = [tax for tax in document.taxes if tax.title]
+    if len(rated) > 1:
+        named = ", ".join(f"{tax.title} {_percent(tax)} %" for tax in rated)
         raise Unsayable(f"it has several tax rates ({named}) and does not say which line has which")
 
 
@@ -112,6 +117,9 @@ def _tax(document: Document) -> tuple[str, Fraction, str]:
         if document.seller.tax_ids:
             raise Unsayable("no tax stands on it and no reason why; declare the rate, or 0 % with the reason")
         return "O", Fraction(0), "Not subject to VAT"
+    treated = [tax for tax in document.taxes if tax.treatment]
+    if treated:
+        return _treated(document, treated[0])
     tax = document.taxes[0]
     if tax.percent is None:
         raise Unsayable(f"the rate of {tax.title} is not known")
@@ -122,12 +130,13 @@ def _tax(document: Document) -> tuple[str, Fraction, str]:
         if expected != tax.amount:
             raise Unsayable(f"{_percent(tax)} % of {document.net} is {expected}, and {tax.amount} stands on it")
         return "S", tax.percent, ""
-    reverse = any(word in f"{tax.title} {tax.note}".lower() for word in ("reverse", "steuerschuldnerschaft", "autoliq"))
-    if reverse and not document.customer.tax_ids:
-        raise Unsayable("reverse charge needs the customer's tax id; write it in the catalogue")
-    if reverse:
-        return "AE", Fraction(0), tax.note or "Reverse charge"
     return "E" if tax.note else "Z", Fraction(0), tax.note
+
+
+def _treated(document: Document, tax: TaxRow) -> tuple[str, Fraction, str]:
+    if tax.treatment == Treatment.REVERSE_CHARGE and not document.customer.tax_ids:
+        raise Unsayable("reverse charge needs the customer's tax id; write it in the catalogue")
+    return _CATEGORIES[Treatment(tax.treatment)], Fraction(0), tax.note
 
 
 def _percent(tax: TaxRow) -> str:
@@ -239,7 +248,7 @@ def _terms(settlement: Any, document: Document) -> None:
     settlement.terms.add(terms)
 
 
-def _party(place: Any, party: Party) -> None:
+def _party(place: Any, party: Party, numbered: bool) -> None:
     place.name = _printable(party.name)
     for name, text in zip(("line_one", "line_two", "line_three"), party.address, strict=False):
         setattr(place.address, name, _printable(text))
@@ -248,7 +257,7 @@ def _party(place: Any, party: Party) -> None:
         place.electronic_address.uri_ID = ("EM", party.email)
     from drafthorse.models.party import TaxRegistration
 
-    for number in party.tax_ids[:1]:
+    for number in party.tax_ids[:1] if numbered else ():
         registration: Any = TaxRegistration()
         registration.id = ("VA", number)
         place.tax_registrations.add(registration)

@@ -41,6 +41,7 @@ def as_json(document: Document) -> bytes:
                 "base": None if tax.base is None else tax.base.digits,
                 "amount": tax.amount.digits,
                 "contained": tax.contained,
+                "treatment": tax.treatment,
                 "note": tax.note,
             }
             for tax in document.taxes
@@ -75,7 +76,7 @@ def as_csv(document: Document) -> bytes:
         (*head, None, "tax", tax.title, first, last, None if tax.percent is None else decimal_text(tax.percent), "%",
          None, None, tax.amount.digits, document.currency.code, None, None)
         for tax in document.taxes
-        if not tax.contained
+        if tax.title and not tax.contained
     ]  # fmt: skip
     write_csv(out, COLUMNS, rows)
     return out.getvalue().encode()
@@ -93,6 +94,7 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         "line": row.position,
         "kind": row.kind,
+        "section": row.section,
         "card": row.card,
         "title": row.title,
         "first": row.first.isoformat(),

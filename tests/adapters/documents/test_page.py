@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -102,7 +101,8 @@ def test_every_language_has_every_caption() -> None:
 
 def test_a_note_says_why_there_is_no_tax() -> None:
     net = Money(17353, Currency("EUR"))
-    tax = TaxRow("VAT", Fraction(0), net, Money(0, Currency("EUR")), note="Reverse charge: the customer owes the tax")
+    note = "Reverse charge: the customer owes the tax"
+    tax = TaxRow("", None, net, Money(0, Currency("EUR")), note, treatment="reverse_charge")
     assert "Reverse charge: the customer owes the tax" in page(taxes=(tax,))
 
 
