@@ -83,3 +83,24 @@ class Relabel:
 
     label: str
     every: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """What a Prometheus scrapes in this span reaches the server after everything else: a replica that backfills."""
+
+    after: timedelta
+    length: timedelta
+    replica: str | None = None
+    """None: all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disordered:
+    """This share of all scrapes reaches the server after later ones: a sender that retries."""
+
+    share: float
+
+
+Fault = Outage | Unreachable | Late | Disordered
+"""What may go wrong between a counter and the server that answers for it."""

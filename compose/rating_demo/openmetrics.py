@@ -1,9 +1,12 @@
-"""Samples as OpenMetrics text with timestamps. Decides how numbers are written so that they read back the same."""
+"""Samples as OpenMetrics text with timestamps. Decides how numbers are written so that they read back the same.
+
+The text has no word for staleness markers: whoever reads it sees a series that ends, not one that was ended.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,8 @@ class Series:
     """Since the epoch, rising."""
     values: NDArray[Any]
     """int64 or float64."""
+    stale: Milliseconds = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """When scrapes noticed that it was gone: Prometheus stores a staleness marker there."""
 
 
 def write(path: Path, series: Iterable[Series]) -> int:

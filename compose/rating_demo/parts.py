@@ -180,6 +180,10 @@ class VictoriaMetrics(Server):
         while some := list(islice(waiting, 1_000)):
             body = b"\n".join(map(_imported, some))
             requests.post(f"{self.url}/api/v1/import", data=body, timeout=120).raise_for_status()
+        self.flush()
+
+    def flush(self) -> None:
+        """Let queries find everything that was written, which they otherwise do a moment later."""
         requests.get(f"{self.url}/internal/force_flush", timeout=120).raise_for_status()
 
 

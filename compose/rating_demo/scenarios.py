@@ -1,20 +1,22 @@
 """What happens to counters in the field, one world per sentence, each with the meter that a careful author would write.
 
-The worlds follow each other day by day, so that one Prometheus can hold them all and no world sees another's scrapes.
-Decides no results: those are the worlds' own truth.
+Each is a change to a calm world, so that several can happen to one. `scenarios` lets the worlds follow each other day
+by day: one Prometheus can hold them all and no world sees another's scrapes. Decides no results: those are the worlds'
+own truth.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 from rating.core.meters import Lifetime, Matcher, Meter
 from rating.core.periods import Period
-from rating_demo.faults import Outage, Relabel, Replica, Restarts, Shape, Traffic, Unreachable
+from rating.errors import RatingError
+from rating_demo.faults import Disordered, Fault, Late, Outage, Relabel, Replica, Restarts, Shape, Traffic, Unreachable
 from rating_demo.truth import World
 
 FIRST_DAY = datetime(2026, 9, 1, tzinfo=UTC)
@@ -23,6 +25,7 @@ SPAN = 20 * HOUR
 WINDOW = HOUR
 
 PAIR = (Replica("a"), Replica("b"))
+APART = (Replica("a", timedelta(seconds=24)), Replica("b", timedelta(seconds=-16)))
 SKEWED = (Replica("a", timedelta(milliseconds=1700)), Replica("b", timedelta(milliseconds=-900)))
 GAPS = (
     Outage(3 * HOUR + 7 * MINUTE, 2 * MINUTE),
@@ -39,6 +42,7 @@ BLIND_IN_TURN = (
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
+    name: str
     sentence: str
     world: World
     meter: Meter
@@ -49,8 +53,13 @@ class Scenario:
         return Period(self.world.start, self.world.end + WINDOW)
 
 
-def _steady(world: World) -> World:
-    return world
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One thing that happens, and what the author of a meter has to say about it."""
+
+    sentence: str
+    world: Callable[[World], World] = lambda world: world
+    meter: Callable[[Meter], Meter] = lambda meter: meter
 
 
 def _busy(shape: Shape, per_hour: float, consumers: int = 5) -> dict[str, Traffic]:
@@ -61,111 +70,194 @@ def _newborns() -> dict[str, Traffic]:
     return {f"c{number}": Traffic(90, begins=number * 77 * MINUTE + 13 * SECOND) for number in range(12)}
 
 
-_WORLDS: dict[str, Callable[[World], World]] = {
-    "steady traffic": _steady,
-    "bursty traffic": lambda w: replace(w, consumers=_busy(Shape.BURSTY, 400)),
-    "sparse: a request every few hours": lambda w: replace(
-        w, consumers={f"c{number}": Traffic(0.1 + number / 30) for number in range(15)}
+def _with(world: World, *faults: Fault) -> World:
+    return replace(world, faults=(*world.faults, *faults))
+
+
+HAPPENINGS: dict[str, Happening] = {
+    "steady": Happening("steady traffic"),
+    "bursty": Happening("bursty traffic", lambda w: replace(w, consumers=_busy(Shape.BURSTY, 400))),
+    "sparse": Happening(
+        "sparse: a request every few hours",
+        lambda w: replace(w, consumers={f"c{number}": Traffic(0.1 + number / 30) for number in range(15)}),
     ),
-    "series born mid-window": lambda w: replace(w, consumers=_newborns()),
-    "series born, but initialised at zero": lambda w: replace(w, consumers=_newborns(), zero_initialised=True),
-    "series born behind a created-timestamp zero": lambda w: replace(w, consumers=_newborns(), created_samples=True),
-    "processes restart": lambda w: replace(w, restarts=Restarts(20 * MINUTE, 3 * HOUR)),
-    "processes restart and pass their old value unseen": lambda w: replace(
-        w, restarts=Restarts(30 * MINUTE, 3 * HOUR, hidden=True)
+    "births": Happening("series born mid-window", lambda w: replace(w, consumers=_newborns())),
+    "zero-births": Happening(
+        "series born, but initialised at zero", lambda w: replace(w, consumers=_newborns(), zero_initialised=True)
     ),
-    "pods replaced by pods of another name": lambda w: replace(
-        w, restarts=Restarts(20 * MINUTE, 3 * HOUR, renamed=True)
+    "created-births": Happening(
+        "series born behind a created-timestamp zero",
+        lambda w: replace(w, consumers=_newborns(), created_samples=True),
     ),
-    "pods that live 5 to 240 s": lambda w: replace(
-        w, end=w.start + 6 * HOUR, restarts=Restarts(5 * SECOND, 240 * SECOND, renamed=True)
+    "restarts": Happening("processes restart", lambda w: replace(w, restarts=Restarts(20 * MINUTE, 3 * HOUR))),
+    "hidden-restarts": Happening(
+        "processes restart and pass their old value unseen",
+        lambda w: replace(w, restarts=Restarts(30 * MINUTE, 3 * HOUR, hidden=True)),
     ),
-    "Prometheus down 2 min, 12 min, 2 h": lambda w: replace(w, faults=GAPS),
-    "Prometheus down while processes restart": lambda w: replace(
-        w, faults=GAPS, restarts=Restarts(20 * MINUTE, 3 * HOUR)
+    "churn": Happening(
+        "pods replaced by pods of another name",
+        lambda w: replace(w, restarts=Restarts(20 * MINUTE, 3 * HOUR, renamed=True)),
     ),
-    "target unreachable, process alive": lambda w: replace(
-        w,
-        faults=(
+    "short-lived": Happening(
+        "pods that live 5 to 240 s",
+        lambda w: replace(w, end=w.start + 6 * HOUR, restarts=Restarts(5 * SECOND, 240 * SECOND, renamed=True)),
+    ),
+    "gaps": Happening("Prometheus down 2 min, 12 min, 2 h", lambda w: _with(w, *GAPS)),
+    "restarts-in-gaps": Happening(
+        "Prometheus down while processes restart",
+        lambda w: replace(_with(w, *GAPS), restarts=Restarts(20 * MINUTE, 3 * HOUR)),
+    ),
+    "unreachable": Happening(
+        "target unreachable, process alive",
+        lambda w: _with(
+            w,
             Unreachable(3.2 * HOUR, 4 * MINUTE, 1),
             Unreachable(5.7 * HOUR, 3 * HOUR),
             Unreachable(11 * HOUR, HOUR, 1),
         ),
     ),
-    "two HA replicas": lambda w: replace(w, replicas=PAIR),
-    "two HA replicas, blind in turn": lambda w: replace(w, replicas=PAIR, faults=BLIND_IN_TURN),
-    "two HA replicas, clocks 2.6 s apart, processes restart": lambda w: replace(
-        w, replicas=SKEWED, faults=BLIND_IN_TURN, restarts=Restarts(10 * MINUTE, 2 * HOUR)
+    "pair": Happening("two HA replicas", lambda w: replace(w, replicas=PAIR)),
+    "pair-gaps": Happening(
+        "two HA replicas, blind in turn", lambda w: replace(_with(w, *BLIND_IN_TURN), replicas=PAIR)
     ),
-    "targets move to another address": lambda w: replace(
-        w, target_label="pod", relabels=(Relabel("instance", 2.6 * HOUR),), restarts=Restarts(3 * HOUR, 9 * HOUR)
+    "pair-skew": Happening(
+        "two HA replicas, clocks 2.6 s apart, processes restart",
+        lambda w: replace(_with(w, *BLIND_IN_TURN), replicas=SKEWED, restarts=Restarts(10 * MINUTE, 2 * HOUR)),
     ),
-    "a label changes while the counter goes on": lambda w: replace(
-        w, relabels=(Relabel("version", 1.7 * HOUR),), restarts=Restarts(3 * HOUR, 9 * HOUR)
+    "moves": Happening(
+        "targets move to another address",
+        lambda w: replace(
+            w,
+            target_label="pod",
+            relabels=(*w.relabels, Relabel("instance", 2.6 * HOUR)),
+            restarts=Restarts(3 * HOUR, 9 * HOUR),
+        ),
+        lambda m: replace(m, volatile_labels=(*m.volatile_labels, "instance"), target_labels=("job", "pod")),
     ),
-    "durations in float seconds": lambda w: replace(
-        w,
-        metric=w.metric.replace("requests", "seconds"),
-        digits=3,
-        consumers={f"c{number}": Traffic(300, amount=(1, 4000)) for number in range(5)},
-        restarts=Restarts(20 * MINUTE, 3 * HOUR),
+    "label-changes": Happening(
+        "a label changes while the counter goes on",
+        lambda w: replace(
+            w, relabels=(*w.relabels, Relabel("version", 1.7 * HOUR)), restarts=Restarts(3 * HOUR, 9 * HOUR)
+        ),
+        lambda m: replace(m, volatile_labels=(*m.volatile_labels, "version")),
     ),
-    "bytes close under 2^53": lambda w: replace(
-        w,
-        metric=w.metric.replace("requests", "bytes"),
-        consumers={f"c{number}": Traffic(300, amount=(200, 60_000_000)) for number in range(5)},
-        carried=2**53 - 2**43,
+    "seconds": Happening(
+        "durations in float seconds",
+        lambda w: replace(
+            w,
+            metric=w.metric.replace("requests", "seconds"),
+            digits=3,
+            consumers={f"c{number}": Traffic(300, amount=(1, 4000)) for number in range(5)},
+            restarts=Restarts(20 * MINUTE, 3 * HOUR),
+        ),
+        lambda m: replace(m, unit="second", digits=3),
     ),
-    "durable counters in pods that come and go": lambda w: replace(
-        w, durable=True, restarts=Restarts(20 * MINUTE, 3 * HOUR), carried=70_000, replicas=PAIR
+    "bytes": Happening(
+        "bytes close under 2^53",
+        lambda w: replace(
+            w,
+            metric=w.metric.replace("requests", "bytes"),
+            consumers={f"c{number}": Traffic(300, amount=(200, 60_000_000)) for number in range(5)},
+            carried=2**53 - 2**43,
+        ),
+        lambda m: replace(m, unit="byte"),
     ),
-    "one leader among exporters holds the counter": lambda w: replace(
-        w, durable=True, instances=1, restarts=Restarts(20 * MINUTE, 3 * HOUR, renamed=True), carried=70_000
+    "durable": Happening(
+        "durable counters in pods that come and go",
+        lambda w: replace(w, durable=True, restarts=Restarts(20 * MINUTE, 3 * HOUR), carried=70_000, replicas=PAIR),
+        lambda m: replace(m, lifetime=Lifetime.DURABLE),
     ),
-    "processes older than Prometheus": lambda w: replace(w, carried=3_000_000, faults=GAPS),
-    "everything together": lambda w: replace(
-        w,
-        consumers={**_busy(Shape.BURSTY, 300, 3), **_newborns()},
-        statuses={"200": 0.96, "500": 0.04},
-        replicas=SKEWED,
-        faults=(*GAPS, *BLIND_IN_TURN, Unreachable(5.7 * HOUR, 3 * HOUR), Unreachable(13.5 * HOUR, 20 * MINUTE, 1)),
-        restarts=Restarts(10 * MINUTE, 3 * HOUR, hidden=True),
-        carried=1_000,
+    "leader": Happening(
+        "one leader among exporters holds the counter",
+        lambda w: replace(
+            w, durable=True, instances=1, restarts=Restarts(20 * MINUTE, 3 * HOUR, renamed=True), carried=70_000
+        ),
+        lambda m: replace(m, lifetime=Lifetime.DURABLE, volatile_labels=(*m.volatile_labels, "instance")),
+    ),
+    "older": Happening("processes older than Prometheus", lambda w: replace(_with(w, *GAPS), carried=3_000_000)),
+    "everything": Happening(
+        "everything together",
+        lambda w: replace(
+            _with(
+                w,
+                *(*GAPS, *BLIND_IN_TURN, Unreachable(5.7 * HOUR, 3 * HOUR), Unreachable(13.5 * HOUR, 20 * MINUTE, 1)),
+            ),
+            consumers={**_busy(Shape.BURSTY, 300, 3), **_newborns()},
+            statuses={"200": 0.96, "500": 0.04},
+            replicas=SKEWED,
+            restarts=Restarts(10 * MINUTE, 3 * HOUR, hidden=True),
+            carried=1_000,
+        ),
+    ),
+    "pair-apart": Happening(
+        "two HA replicas, clocks 40 s apart, processes restart",
+        lambda w: replace(_with(w, *BLIND_IN_TURN), replicas=APART, restarts=Restarts(10 * MINUTE, 2 * HOUR)),
+    ),
+    "pair-created": Happening(
+        "two HA replicas, each puts created-timestamp zeros",
+        lambda w: replace(
+            w, consumers=_newborns(), replicas=PAIR, created_samples=True, restarts=Restarts(30 * MINUTE, 4 * HOUR)
+        ),
+    ),
+    "late": Happening(
+        "blocks that arrive late, processes restart",
+        lambda w: replace(
+            _with(w, Late(4.3 * HOUR, 2 * HOUR), Late(11 * HOUR, 25 * MINUTE)), restarts=Restarts(20 * MINUTE, 3 * HOUR)
+        ),
+    ),
+    "disordered": Happening(
+        "a tenth of all scrapes arrives out of order",
+        lambda w: replace(_with(w, Disordered(0.1)), restarts=Restarts(20 * MINUTE, 3 * HOUR)),
+    ),
+    "backfill": Happening(
+        "one of two HA replicas was cut off and backfills",
+        lambda w: replace(
+            _with(w, Outage(6 * HOUR, 3 * HOUR, "a"), Late(5 * HOUR, 5 * HOUR, "b")),
+            replicas=PAIR,
+            restarts=Restarts(20 * MINUTE, 3 * HOUR),
+        ),
     ),
 }
 
-_METERS: dict[str, Callable[[Meter], Meter]] = {
-    "targets move to another address": lambda m: replace(
-        m, volatile_labels=("instance",), target_labels=("job", "pod")
-    ),
-    "a label changes while the counter goes on": lambda m: replace(m, volatile_labels=("version",)),
-    "durations in float seconds": lambda m: replace(m, unit="second", digits=3),
-    "bytes close under 2^53": lambda m: replace(m, unit="byte"),
-    "durable counters in pods that come and go": lambda m: replace(m, lifetime=Lifetime.DURABLE),
-    "one leader among exporters holds the counter": lambda m: replace(
-        m, lifetime=Lifetime.DURABLE, volatile_labels=("instance",)
-    ),
-}
+
+class NoSuchHappening(RatingError):
+    """The names there are, are in the message."""
 
 
 def scenarios() -> tuple[Scenario, ...]:
     """Every scenario, each on a day of its own from `FIRST_DAY` on."""
-    return tuple(_scenario(number, sentence) for number, sentence in enumerate(_WORLDS))
-
-
-def _scenario(number: int, sentence: str) -> Scenario:
-    word = re.sub(r"[^a-z0-9]+", "_", sentence.lower()).strip("_")
-    start = FIRST_DAY + number * timedelta(days=1)
-    world = _WORLDS[sentence](
-        World(
-            seed=number,
-            start=start,
-            end=start + SPAN,
-            consumers=_busy(Shape.STEADY, 120),
-            metric=f"{word}_requests_total",
-            job=word,
-        )
+    days = (FIRST_DAY + number * timedelta(days=1) for number in range(len(HAPPENINGS)))
+    return tuple(
+        scenario((name,), seed, start) for seed, (name, start) in enumerate(zip(HAPPENINGS, days, strict=True))
     )
+
+
+def scenario(names: Sequence[str], seed: int, start: datetime, span: timedelta = SPAN, instances: int = 2) -> Scenario:
+    """All of these happening to one world of `span` and so many instances.
+
+    Each changes what the one before it made: the last that says which consumers there are, or how processes restart, is
+    heard; faults add up.
+
+    Raises:
+        NoSuchHappening: a name is none of `HAPPENINGS`.
+    """
+    unknown = [name for name in names if name not in HAPPENINGS]
+    if unknown:
+        raise NoSuchHappening(f"nothing is called {', '.join(unknown)}; there are {', '.join(HAPPENINGS)}")
+    found = [HAPPENINGS[name] for name in names]
+    sentence = " + ".join(happening.sentence for happening in found)
+    word = re.sub(r"[^a-z0-9]+", "_", sentence.lower()).strip("_")
+    world = World(
+        seed=seed,
+        start=start,
+        end=start + span,
+        consumers=_busy(Shape.STEADY, 120),
+        metric=f"{word}_requests_total",
+        job=word,
+        instances=instances,
+    )
+    for happening in found:
+        world = happening.world(world)
     meter = Meter(
         name=word,
         metric=world.metric,
@@ -176,4 +268,6 @@ def _scenario(number: int, sentence: str) -> Scenario:
         # What the samples prove is compared here; windows held for their gaps are a test of their own.
         coverage=Fraction(0),
     )
-    return Scenario(sentence, world, _METERS.get(sentence, lambda same: same)(meter))
+    for happening in found:
+        meter = happening.meter(meter)
+    return Scenario("+".join(names), sentence, world, meter)

@@ -2,30 +2,27 @@
 
 Decides which increments the samples prove (the *observable* truth), from its own knowledge of which process each sample
 came from; it shares no code with `rating.core.counters`, which has to find out. Seeded and pure: the same arguments are
-the same world, to the sample. Writing it down is left to `openmetrics` and `blocks`.
+the same world, to the sample. Which scrapes there are is `scrapes`; writing them down is left to `openmetrics`,
+`blocks` and `remote_write`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rating.core.periods import EPOCH, Period, milliseconds
 from rating_demo import openmetrics
-from rating_demo.faults import Outage, Relabel, Replica, Restarts, Traffic, Unreachable
+from rating_demo.faults import Disordered, Fault, Late, Relabel, Replica, Restarts, Traffic
 from rating_demo.openmetrics import Series
+from rating_demo.scrapes import Scrapes
 from rating_demo.traffic import Integers, calls, length
-
-WATCHED_BEFORE = timedelta(minutes=10)
-"""How long before the world's start each Prometheus began to watch."""
 
 
 class Who(NamedTuple):
@@ -102,7 +99,9 @@ class World:
     instances: int = 2
     replicas: tuple[Replica, ...] = (Replica(),)
     interval: timedelta = timedelta(seconds=15)
-    faults: tuple[Outage | Unreachable, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    missed: tuple[Late | Disordered, ...] = ()
+    """Scrapes that would have arrived late, and have not."""
     restarts: Restarts | None = None
     relabels: tuple[Relabel, ...] = ()
     durable: bool = False
@@ -127,7 +126,7 @@ class World:
             if self.restarts is None:
                 lives.append(Life(slot, name, origin, last))
                 continue
-            rng, born, number = self._rng(1, slot), origin, 0
+            rng, born, number = self.rng(1, slot), origin, 0
             shortest, longest = length(self.restarts.shortest), length(self.restarts.longest)
             while born < last:
                 died = max(born, first) + int(rng.integers(shortest, longest + 1))
@@ -144,7 +143,7 @@ class World:
             for other, (endpoint, share) in enumerate(self.endpoints.items()):
                 for third, (status, part) in enumerate(self.statuses.items()):
                     for slot in range(self.instances):
-                        rng = self._rng(2, index, other, third, slot)
+                        rng = self.rng(2, index, other, third, slot)
                         each = share * part / self.instances
                         happened = calls(rng, traffic, each, self.start, self.end, tick)
                         found += self._counted(Who(consumer, endpoint), status, slot, *happened)
@@ -173,117 +172,25 @@ class World:
     # what Prometheus sees -------------------------------------------------------------------------------------------
 
     @cached_property
-    def _attempts(self) -> dict[tuple[int, Replica], Integers]:
-        """When each replica tries to scrape each slot, by the world's clock."""
-        first, step = milliseconds(self.start), length(self.interval)
-        attempts = {}
-        for slot in range(self.instances):
-            for index, replica in enumerate(self.replicas):
-                attempts[slot, replica] = self._awake(replica, first + int(self._rng(3, slot, index).integers(1, step)))
-        return attempts
-
-    def _awake(self, replica: Replica, first: int) -> Integers:
-        """Every interval from `first` on, but for the replica's outages."""
-        times = np.arange(first, milliseconds(self.end), length(self.interval), dtype=np.int64)
-        for fault in self.faults:
-            if isinstance(fault, Outage) and fault.replica in (None, replica.name):
-                times = times[~self._within(fault, times)]
-        return times
-
-    def _seen(self, life: Life, replica: Replica) -> Integers:
-        """When this replica scraped this process."""
-        times = self._attempts[life.slot, replica]
-        low, high = np.searchsorted(times, (life.born, life.died))
-        return self._reached(life.slot, times[low:high])
-
-    def _reached(self, slot: int, times: Integers) -> Integers:
-        for fault in self.faults:
-            if isinstance(fault, Unreachable) and fault.instance == slot:
-                times = times[~self._within(fault, times)]
-        return times
-
-    def _exposed(self, counter: Counter) -> int:
-        """The first moment at which a scrape of its target shows this counter."""
-        if self.zero_initialised or counter.base or not len(counter.moments):
-            return counter.lives[0].born
-        return int(counter.moments[0])
+    def scrapes(self) -> Scrapes:
+        return Scrapes(self)
 
     def series(self) -> Iterator[Series]:
-        """Every series every replica stores: the counters, `process_start_time_seconds`, and `up`, also its own.
+        """Every series every replica stores in the end: the counters, `process_start_time_seconds`, and `up`."""
+        return self.scrapes.series()
 
-        Prometheus began to watch itself a little before the world's start: what is born later was born in its sight.
-        """
-        stored: dict[tuple[str, tuple[tuple[str, str], ...]], list[tuple[Integers, NDArray[Any]]]] = {}
+    def arrivals(self) -> tuple[list[Series], list[Series]]:
+        """The samples of `series` that arrive at once, and those that arrive when all of these are there."""
+        return self.scrapes.arrivals()
 
-        def store(metric: str, labels: dict[str, str], times: Integers, values: NDArray[Any], replica: Replica) -> None:
-            for names, low, high in self._relabelled(labels, times):
-                if low < high:
-                    stamps = times[low:high] + length(replica.skew)
-                    stored.setdefault((metric, tuple(names.items())), []).append((stamps, values[low:high]))
-
-        for replica in self.replicas:
-            itself = {"job": "prometheus", "instance": "localhost:9090", "replica": replica.name}
-            awake = self._awake(replica, milliseconds(self.start - WATCHED_BEFORE))
-            store("up", itself, awake, np.ones(len(awake), dtype=np.int64), replica)
-            for life in self.lives:
-                target = {"job": self.job, self.target_label: life.instance, "replica": replica.name}
-                seen = self._seen(life, replica)
-                store("process_start_time_seconds", target, seen, np.full(len(seen), life.born / 1000), replica)
-                tried = self._tried(life, replica)
-                store("up", target, tried, np.isin(tried, seen).astype(np.int64), replica)
-            for counter in self.counters:
-                created = self._exposed(counter)
-                for life in counter.lives:
-                    times = self._seen(life, replica)
-                    times = times[times >= created]
-                    values = counter.at(times)
-                    if self.created_samples and len(times) and milliseconds(self.start) <= created < times[0]:
-                        times, values = np.insert(times, 0, created), np.insert(values, 0, 0)
-                    store(self.metric, self._labels(counter, life, replica), times, self._printed(values), replica)
-        for (metric, names), parts in stored.items():
-            times, values = (np.concatenate([part[column] for part in parts]) for column in (0, 1))
-            yield Series(metric, dict(names), times, values)
+    def as_of_arrival(self) -> World:
+        """The world as it looks before its late samples arrive: nobody made those scrapes."""
+        missed = tuple(fault for fault in self.faults if isinstance(fault, Late | Disordered))
+        return replace(self, faults=tuple(fault for fault in self.faults if fault not in missed), missed=missed)
 
     def write_openmetrics(self, path: Path) -> int:
         """Everything Prometheus stores, as one OpenMetrics file; returns the number of samples."""
         return openmetrics.write(path, self.series())
-
-    def _tried(self, life: Life, replica: Replica) -> Integers:
-        """Scrapes of this target, answered or not: a pod that is gone is none, a process that restarts still is."""
-        times = self._attempts[life.slot, replica]
-        until = life.died
-        if self.restarts is not None and not self.restarts.renamed:
-            until += length(self.restarts.pause)
-        low, high = np.searchsorted(times, (life.born, until))
-        return times[low:high]
-
-    def _labels(self, counter: Counter, life: Life, replica: Replica) -> dict[str, str]:
-        return {
-            **self.labels,
-            self.consumer_label: counter.who.consumer,
-            "endpoint": counter.who.endpoint,
-            "status": counter.status,
-            "job": self.job,
-            self.target_label: life.instance,
-            "replica": replica.name,
-        }
-
-    def _relabelled(self, labels: dict[str, str], times: Integers) -> Iterator[tuple[dict[str, str], int, int]]:
-        """Spans of `times` with the labels that hold in them."""
-        if not self.relabels or not len(times) or labels["job"] != self.job:
-            yield labels, 0, len(times)
-            return
-        terms = np.stack([(times - milliseconds(self.start)) // length(change.every) for change in self.relabels])
-        edges = [0, *(np.flatnonzero(np.any(np.diff(terms, axis=1), axis=0)) + 1).tolist(), len(times)]
-        for low, high in pairwise(edges):
-            changed = {
-                change.label: f"{labels.get(change.label, change.label)}-{term}"
-                for change, term in zip(self.relabels, terms[:, low].tolist(), strict=True)
-            }
-            yield {**labels, **changed}, low, high
-
-    def _printed(self, values: Integers) -> NDArray[Any]:
-        return values / 10**self.digits if self.digits else values
 
     # what that proves -----------------------------------------------------------------------------------------------
 
@@ -293,10 +200,10 @@ class World:
 
     def _proven(self, counter: Counter) -> Rises:
         """How far the samples of one counter, in the order of their stamps, raise its running maximum."""
-        exposed, shown, scraped = self._exposed(counter), [], []
+        exposed, shown, scraped = self.scrapes.exposed(counter), [], []
         for replica in self.replicas:
             for life in counter.lives:
-                times = self._seen(life, replica)
+                times = self.scrapes.seen(life, replica)
                 scraped.append(times + length(replica.skew))
                 times = times[times >= exposed]
                 shown.append((times + length(replica.skew), counter.at(times)))
@@ -341,11 +248,7 @@ class World:
             for moment, amount in zip(rises.moments.tolist(), rises.amounts.tolist(), strict=True):
                 yield EPOCH + timedelta(milliseconds=moment), rises.who, amount
 
-    def _within(self, fault: Outage | Unreachable, times: Integers) -> NDArray[np.bool_]:
-        begins = milliseconds(self.start + fault.after)
-        return (times >= begins) & (times < begins + length(fault.length))
-
-    def _rng(self, *about: int) -> np.random.Generator:
+    def rng(self, *about: int) -> np.random.Generator:
         """One stream of randomness per thing it is about: a changed fault leaves the traffic as it was."""
         return np.random.default_rng([self.seed, *about])
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import requests
@@ -17,6 +18,7 @@ from rating_demo import blocks
 from rating_demo.newer import NEWER
 from rating_demo.openmetrics import Series
 from rating_demo.parts import Prometheus, VictoriaMetrics
+from rating_demo.remote_write import send
 from rating_demo.scenarios import scenarios
 from tests.conftest import newer, part
 from tests.promises.metering.reading import Ground
@@ -27,16 +29,32 @@ _ROWS = pytest.StashKey[list[Row]]()
 Start = Callable[[str], Ground]
 
 
-def _stored() -> Iterator[Series]:
-    return (one for scenario in scenarios() for one in scenario.world.series())
+Batches = Sequence[Sequence[Series]]
+"""Every scenario's samples in order of arrival: batches of series."""
 
 
 @pytest.fixture(scope="session")
-def scenario_blocks(promtool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every scenario's samples as TSDB blocks: one set for all servers that read blocks."""
+def arrivals() -> Batches:
+    """What arrives late does so when all else is there."""
+    each = [scenario.world.arrivals() for scenario in scenarios()]
+    return [*(prompt for prompt, _ in each), *(late for _, late in each if late)]
+
+
+@pytest.fixture(scope="session")
+def scenario_blocks(promtool: Path, arrivals: Batches, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every scenario's samples as TSDB blocks, those of late samples overlapping the others."""
     folder = tmp_path_factory.mktemp("proving-ground") / "blocks"
-    blocks.create(_stored(), folder, promtool)
+    prompt = len(scenarios())
+    for batches in (arrivals[:prompt], arrivals[prompt:]):
+        blocks.create((one for batch in batches for one in batch), folder, promtool)
     return folder
+
+
+class Program(NamedTuple):
+    """A server, and how the samples get into it."""
+
+    find: Callable[[], Path]
+    filled: Callable[[ExitStack, Path, Path, pytest.FixtureRequest], Ground]
 
 
 @pytest.fixture(scope="session")
@@ -47,27 +65,16 @@ def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
         def start(name: str) -> Ground:
             if name not in running:
-                folder = tmp_path_factory.mktemp(name)
-                program = SERVERS[name]()
-                if name.startswith("prometheus"):
-                    running[name] = _prometheus(stack, program, folder, request.getfixturevalue("scenario_blocks"))
-                else:
-                    running[name] = _victoria(stack, program, folder)
+                program = SERVERS[name]
+                running[name] = program.filled(stack, program.find(), tmp_path_factory.mktemp(name), request)
             return running[name]
 
         yield start
 
 
-SERVERS: dict[str, Callable[[], Path]] = {
-    "prometheus": lambda: part("prometheus"),
-    "prometheus-newer": lambda: newer("prometheus"),
-    "victoria-metrics": lambda: part("victoria_metrics"),
-    "victoria-metrics-newer": lambda: newer("victoria_metrics"),
-}
-
-
-def _prometheus(stack: ExitStack, program: Path, folder: Path, scenario_blocks: Path) -> Ground:
-    server = Prometheus(folder, blocks=scenario_blocks, retention="100y", program=program)
+def _from_blocks(stack: ExitStack, program: Path, folder: Path, request: pytest.FixtureRequest) -> Ground:
+    filled = request.getfixturevalue("scenario_blocks")
+    server = Prometheus(folder, blocks=filled, retention="100y", program=program)
     # A server dies with the thread that started it, and a proxy's threads are short-lived: this one starts it again.
     keeper = stack.enter_context(ThreadPoolExecutor(1))
     stack.callback(server.stop)
@@ -77,14 +84,45 @@ def _prometheus(stack: ExitStack, program: Path, folder: Path, scenario_blocks: 
         server.stop()
         server.start()
 
+    return Ground(_named(server), server.url, restart=lambda: keeper.submit(restart).result())
+
+
+def _as_written(stack: ExitStack, program: Path, folder: Path, request: pytest.FixtureRequest) -> Ground:
+    """By remote write, with the staleness markers that scrapes leave."""
+    config = "storage: {tsdb: {out_of_order_time_window: 90d}}\n"
+    flags = ["--web.enable-remote-write-receiver"]
+    server = stack.enter_context(Prometheus(folder, config, retention="100y", flags=flags, program=program))
+    for batch in request.getfixturevalue("arrivals"):
+        send(f"{server.url}/api/v1/write", batch)
+    return Ground(_named(server), server.url)
+
+
+def _named(server: Prometheus) -> str:
     version = requests.get(f"{server.url}/api/v1/status/buildinfo", timeout=30).json()["data"]["version"]
-    return Ground(f"Prometheus {_short(version)}", server.url, restart=lambda: keeper.submit(restart).result())
+    return f"Prometheus {_short(version)}"
 
 
-def _victoria(stack: ExitStack, program: Path, folder: Path) -> Ground:
+def _imported(stack: ExitStack, program: Path, folder: Path, request: pytest.FixtureRequest) -> Ground:
     server = stack.enter_context(VictoriaMetrics(folder, program=program))
-    server.store(_stored())
+    for batch in request.getfixturevalue("arrivals"):
+        server.store(batch)
     return Ground(f"VictoriaMetrics {_short(_packaged(program))}".rstrip(), server.url, "victoriametrics")
+
+
+def _as_written_to_victoria(stack: ExitStack, program: Path, folder: Path, request: pytest.FixtureRequest) -> Ground:
+    server = stack.enter_context(VictoriaMetrics(folder, program=program))
+    for batch in request.getfixturevalue("arrivals"):
+        send(f"{server.url}/api/v1/write", batch)
+    server.flush()
+    return Ground(f"VictoriaMetrics {_short(_packaged(program))}".rstrip(), server.url, "victoriametrics")
+
+
+SERVERS = {
+    "prometheus": Program(lambda: part("prometheus"), _from_blocks),
+    "prometheus-newer": Program(lambda: newer("prometheus"), _as_written),
+    "victoria-metrics": Program(lambda: part("victoria_metrics"), _imported),
+    "victoria-metrics-newer": Program(lambda: newer("victoria_metrics"), _as_written_to_victoria),
+}
 
 
 def _packaged(program: Path) -> str:
