@@ -5,12 +5,14 @@ Decides the order in which they are sent, which is time's; what the server does 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
 import cramjam
 import numpy as np
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
 
 from rating.errors import RatingError
 from rating_demo.openmetrics import Series
@@ -30,8 +32,11 @@ class WriteRefused(RatingError):
     """The server did not take the samples; its own words are in the message."""
 
 
-def send(url: str, series: Iterable[Series]) -> int:
-    """Send all samples, oldest first, and return how many there were.
+def send(url: str, series: Iterable[Series], progress: Callable[[int, int], None] = lambda done, of: None) -> int:
+    """Send all samples, oldest first, and return how many there were, markers included.
+
+    Args:
+        progress: told after each request how many milliseconds of how many have been sent.
 
     Raises:
         WriteRefused: the server refused some, or does not answer.
@@ -43,6 +48,9 @@ def send(url: str, series: Iterable[Series]) -> int:
     first, last = min(int(each[0]) for each in times), max(int(each[-1]) for each in times)
     step = length(SLICE)
     with requests.Session() as session:
+        # As the protocol asks of a sender: a server that is busy is asked again. The same samples twice are once.
+        busy = Retry(total=5, backoff_factor=0.2, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=None)
+        session.mount("http", HTTPAdapter(max_retries=busy))
         for start in range(first, last + 1, step):
             parts = []
             for labels, stamps, samples in columns:
@@ -51,6 +59,7 @@ def send(url: str, series: Iterable[Series]) -> int:
                     parts.append(_field(1, labels + samples[low:high].tobytes()))
             if parts:
                 _post(session, url, b"".join(parts))
+            progress(min(start + step, last) - first, last - first)
     return sum(len(each) for each in times)
 
 

@@ -62,12 +62,16 @@ class Happening:
     meter: Callable[[Meter], Meter] = lambda meter: meter
 
 
-def _busy(shape: Shape, per_hour: float, consumers: int = 5) -> dict[str, Traffic]:
-    return {f"c{number}": Traffic(per_hour * (0.3 + 0.35 * number), shape) for number in range(consumers)}
+def _busy(shape: Shape, per_hour: float, consumers: int) -> dict[str, Traffic]:
+    return {f"c{number}": Traffic(per_hour * (0.3 + 0.35 * (number % 5)), shape) for number in range(consumers)}
 
 
-def _newborns() -> dict[str, Traffic]:
-    return {f"c{number}": Traffic(90, begins=number * 77 * MINUTE + 13 * SECOND) for number in range(12)}
+def _newborns(world: World) -> dict[str, Traffic]:
+    """At least a dozen, one after the other."""
+    return {
+        f"c{number}": Traffic(90, begins=(number * 77 * MINUTE + 13 * SECOND) % (world.end - world.start))
+        for number in range(max(12, len(world.consumers)))
+    }
 
 
 def _with(world: World, *faults: Fault) -> World:
@@ -76,18 +80,20 @@ def _with(world: World, *faults: Fault) -> World:
 
 HAPPENINGS: dict[str, Happening] = {
     "steady": Happening("steady traffic"),
-    "bursty": Happening("bursty traffic", lambda w: replace(w, consumers=_busy(Shape.BURSTY, 400))),
+    "bursty": Happening("bursty traffic", lambda w: replace(w, consumers=_busy(Shape.BURSTY, 400, len(w.consumers)))),
     "sparse": Happening(
         "sparse: a request every few hours",
-        lambda w: replace(w, consumers={f"c{number}": Traffic(0.1 + number / 30) for number in range(15)}),
+        lambda w: replace(
+            w, consumers={f"c{number}": Traffic(0.1 + number / 30) for number in range(max(15, len(w.consumers)))}
+        ),
     ),
-    "births": Happening("series born mid-window", lambda w: replace(w, consumers=_newborns())),
+    "births": Happening("series born mid-window", lambda w: replace(w, consumers=_newborns(w))),
     "zero-births": Happening(
-        "series born, but initialised at zero", lambda w: replace(w, consumers=_newborns(), zero_initialised=True)
+        "series born, but initialised at zero", lambda w: replace(w, consumers=_newborns(w), zero_initialised=True)
     ),
     "created-births": Happening(
         "series born behind a created-timestamp zero",
-        lambda w: replace(w, consumers=_newborns(), created_samples=True),
+        lambda w: replace(w, consumers=_newborns(w), created_samples=True),
     ),
     "restarts": Happening("processes restart", lambda w: replace(w, restarts=Restarts(20 * MINUTE, 3 * HOUR))),
     "hidden-restarts": Happening(
@@ -147,7 +153,7 @@ HAPPENINGS: dict[str, Happening] = {
             w,
             metric=w.metric.replace("requests", "seconds"),
             digits=3,
-            consumers={f"c{number}": Traffic(300, amount=(1, 4000)) for number in range(5)},
+            consumers={f"c{number}": Traffic(300, amount=(1, 4000)) for number in range(len(w.consumers))},
             restarts=Restarts(20 * MINUTE, 3 * HOUR),
         ),
         lambda m: replace(m, unit="second", digits=3),
@@ -157,7 +163,7 @@ HAPPENINGS: dict[str, Happening] = {
         lambda w: replace(
             w,
             metric=w.metric.replace("requests", "bytes"),
-            consumers={f"c{number}": Traffic(300, amount=(200, 60_000_000)) for number in range(5)},
+            consumers={f"c{number}": Traffic(300, amount=(200, 60_000_000)) for number in range(len(w.consumers))},
             carried=2**53 - 2**43,
         ),
         lambda m: replace(m, unit="byte"),
@@ -182,7 +188,7 @@ HAPPENINGS: dict[str, Happening] = {
                 w,
                 *(*GAPS, *BLIND_IN_TURN, Unreachable(5.7 * HOUR, 3 * HOUR), Unreachable(13.5 * HOUR, 20 * MINUTE, 1)),
             ),
-            consumers={**_busy(Shape.BURSTY, 300, 3), **_newborns()},
+            consumers={**_busy(Shape.BURSTY, 300, len(w.consumers) - 2), **_newborns(w)},
             statuses={"200": 0.96, "500": 0.04},
             replicas=SKEWED,
             restarts=Restarts(10 * MINUTE, 3 * HOUR, hidden=True),
@@ -196,7 +202,7 @@ HAPPENINGS: dict[str, Happening] = {
     "pair-created": Happening(
         "two HA replicas, each puts created-timestamp zeros",
         lambda w: replace(
-            w, consumers=_newborns(), replicas=PAIR, created_samples=True, restarts=Restarts(30 * MINUTE, 4 * HOUR)
+            w, consumers=_newborns(w), replicas=PAIR, created_samples=True, restarts=Restarts(30 * MINUTE, 4 * HOUR)
         ),
     ),
     "late": Happening(
@@ -232,8 +238,16 @@ def scenarios() -> tuple[Scenario, ...]:
     )
 
 
-def scenario(names: Sequence[str], seed: int, start: datetime, span: timedelta = SPAN, instances: int = 2) -> Scenario:
-    """All of these happening to one world of `span` and so many instances.
+def scenario(
+    names: Sequence[str],
+    seed: int,
+    start: datetime,
+    span: timedelta = SPAN,
+    *,
+    consumers: int = 5,
+    instances: int = 2,
+) -> Scenario:
+    """All of these happening to one world of `span`, with so many instances and at least so many consumers.
 
     Each changes what the one before it made: the last that says which consumers there are, or how processes restart, is
     heard; faults add up.
@@ -251,7 +265,7 @@ def scenario(names: Sequence[str], seed: int, start: datetime, span: timedelta =
         seed=seed,
         start=start,
         end=start + span,
-        consumers=_busy(Shape.STEADY, 120),
+        consumers=_busy(Shape.STEADY, 120, consumers),
         metric=f"{word}_requests_total",
         job=word,
         instances=instances,

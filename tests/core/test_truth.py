@@ -13,7 +13,7 @@ import pytest
 
 from rating.core.periods import Period
 from rating_demo import openmetrics
-from rating_demo.faults import Outage, Relabel, Replica, Restarts, Shape, Traffic, Unreachable
+from rating_demo.faults import Disordered, Late, Outage, Relabel, Replica, Restarts, Shape, Traffic, Unreachable
 from rating_demo.openmetrics import Series
 from rating_demo.truth import Cell, Who, World
 
@@ -150,6 +150,60 @@ def test_durable_counters_go_on_across_processes() -> None:
         if series.metric == world.metric:
             assert (np.diff(series.values) >= 0).all()
     assert len(world.lives) > 10
+
+
+HELD_UP = replace(CALM, faults=(Late(2 * HOUR, HOUR), Disordered(0.1), Late(6 * HOUR, HOUR, "b")), replicas=TWO)
+
+
+def test_samples_that_arrive_late_are_the_same_samples() -> None:
+    """Nothing is lost or made up by the order of arrival, and all of a scrape arrives together."""
+    prompt, late = HELD_UP.arrivals()
+    together: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for series in (*prompt, *late):
+        key = series.metric, str(sorted(series.labels.items()))
+        assert not set(series.times.tolist()) & set(together[key])
+        together[key] |= dict(zip(series.times.tolist(), series.values.tolist(), strict=True))
+    for series in HELD_UP.series():
+        key = series.metric, str(sorted(series.labels.items()))
+        assert together.pop(key) == dict(zip(series.times.tolist(), series.values.tolist(), strict=True))
+    assert not together
+    assert HELD_UP.usage() == replace(HELD_UP, faults=()).usage()
+    ups = [series for series in late if series.metric == "up" and series.labels["job"] == "api"]
+    share = sum(len(series.times) for series in ups) / (4 * 12 * 120)
+    assert 0.2 < share < 0.3, "an hour and a half of twelve, and a tenth of the rest"
+    stamps = {stamp for series in ups for stamp in series.times.tolist()}
+    assert {stamp for series in late for stamp in series.times.tolist() if series.labels["job"] == "api"} == stamps
+
+
+def test_before_its_samples_arrive_a_world_looks_as_if_nobody_had_scraped() -> None:
+    early = HELD_UP.as_of_arrival()
+    stored = {(one.metric, str(one.labels)): one for one in early.series()}
+    prompt = HELD_UP.arrivals()[0]
+    assert len(prompt) == len(stored)
+    for series in prompt:
+        assert np.array_equal(series.times, stored[series.metric, str(series.labels)].times)
+    assert early.increments() == HELD_UP.increments()
+    assert sum(early.usage().values()) <= sum(HELD_UP.usage().values())
+    period = Period(START, START + 13 * HOUR)
+    assert early.cells(period, HOUR) == walk(early) != HELD_UP.cells(period, HOUR)
+
+
+def test_a_marker_says_that_a_scrape_no_longer_found_a_series() -> None:
+    world = replace(
+        CALM,
+        restarts=Restarts(HOUR, 2 * HOUR, renamed=True),
+        faults=(Unreachable(3 * HOUR, 10 * MINUTE, 0), Outage(6 * HOUR, HOUR)),
+    )
+    ended = {one.labels["instance"]: one for one in world.series() if one.metric == "up"}
+    for life in world.lives:
+        if life.died < int(world.end.timestamp() * 1000) - 60_000 and life.instance in ended:
+            series = ended[life.instance]
+            gone = not 6 * 3_600_000 - 60_000 <= life.died - int(START.timestamp() * 1000) < 7 * 3_600_000
+            marked = series.stale.tolist()
+            assert len(marked) == gone, "a Prometheus that is down marks nothing"
+            assert all(0 < stamp - series.times[-1] <= 30_000 and stamp >= life.died for stamp in marked)
+    assert all(not set(one.stale.tolist()) & set(one.times.tolist()) for one in world.series())
+    assert sum(len(one.stale) for one in world.series()) > 20
 
 
 def test_openmetrics_text_is_exact_to_the_millisecond_and_the_last_bit(tmp_path: Path) -> None:

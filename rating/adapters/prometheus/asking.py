@@ -100,7 +100,7 @@ class Asking:
                 inside = [
                     (time, value)
                     for time, value in ((milliseconds(seconds), value) for seconds, value in item.values)
-                    if since <= time < before
+                    if since <= time < before and not (client.dialect.shows_markers and value == "NaN")
                 ]
                 if inside:
                     units = _column(self._shown(text), [value for _, value in inside], scale)

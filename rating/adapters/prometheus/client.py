@@ -65,7 +65,7 @@ class Client(PrometheusConnect):  # type: ignore[misc]
         self.shown_url = _without_password(self.url)
         self.server_time: datetime | None = None
         """The server's clock at its last answer, by its Date header."""
-        self._dialect = dialect
+        self.dialect = dialect
 
     def query(self, kind: type[AnyReply], text: str, at: int, shown: str = "") -> AnyReply:
         """An instant query at `at` milliseconds since the epoch; errors say `shown` where the text holds secrets."""
@@ -83,7 +83,7 @@ class Client(PrometheusConnect):  # type: ignore[misc]
         self, kind: type[AnyReply], path: str, form: Mapping[str, str], what: str, method: str = "POST"
     ) -> AnyReply:
         where = f"{self.shown_url}: {what if len(what) <= _SHOWN else what[:_SHOWN] + '...'}"
-        status, content_type, body = self._exchange(path, {**self._dialect.parameters, **form}, where, method)
+        status, content_type, body = self._exchange(path, {**self.dialect.parameters, **form}, where, method)
         try:
             reply = msgspec.json.decode(body, type=kind)
         except msgspec.ValidationError:

@@ -16,6 +16,8 @@ class Dialect:
     """Sent with every query."""
     tells_retention: bool = False
     """Whether /api/v1/status/runtimeinfo says how long samples are kept."""
+    shows_markers: bool = False
+    """Whether raw samples come with the markers that end a series, as NaN. It keeps no other NaN."""
 
 
 DIALECTS: Mapping[str, Dialect] = {
@@ -27,6 +29,6 @@ DIALECTS: Mapping[str, Dialect] = {
         Dialect("thanos", {"partial_response": "false", "dedup": "false"}),
         Dialect("mimir"),
         # Cached rollups may miss samples that arrived late.
-        Dialect("victoriametrics", {"nocache": "1"}),
+        Dialect("victoriametrics", {"nocache": "1"}, shows_markers=True),
     )
 }
