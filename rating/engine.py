@@ -45,6 +45,8 @@ class Engine:
         self._sources = read_sources(settings.catalog)
         self._catalogue = load_catalogue(settings)
         self._source = open_source(settings)
+        self._readers = [open_source(settings) for _ in range(settings.collect_workers - 1)]
+        """For what piled up while the engine was away."""
         self._said: dict[str, set[str]] = {}
         """By job, what its last run had to say."""
         self._tried: dict[tuple[str, datetime], datetime] = {}
@@ -101,6 +103,7 @@ class Engine:
                 begins=contracts.metered_from(gathered),
                 now=now,
                 resting=resting,
+                readers=self._readers,
                 stopping=stopping,
                 closed=lambda closing: self._metrics.window_closed(closing.meter, closing.completeness.value),
                 # Catching up may take hours: how far behind it is shows all the while.

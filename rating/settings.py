@@ -13,6 +13,8 @@ from rating.errors import Finding, SpecError
 
 PREFIX = "RATING_"
 _LONGEST = 24 * 3600 + 1
+MOST_WORKERS = 16
+"""Prometheus answers 20 queries at once by default, and eyes and alerts ask as well."""
 
 
 def _setting(default: Any, what: str, secret: bool = False) -> Any:
@@ -38,6 +40,7 @@ class Settings:
     prometheus_client_key: str = _setting("", "key of the client certificate, PEM")
     prometheus_dialect: str = _setting("prometheus", "prometheus, thanos, mimir or victoriametrics")
     sources: str = _setting("", "a YAML file of named sources that meters may choose")
+    collect_workers: int = _setting(4, "windows read at once in a backfill, at most")
     listen: str = _setting("127.0.0.1:9465", "address and port of /metrics and /healthz in `rating run`")
     tick_seconds: float = _setting(15.0, "how often `rating run` asks what is due")
     seller: str = _setting("", "name printed on invoices")
@@ -75,6 +78,8 @@ class Settings:
             try:
                 values[item.name] = convert(text)
                 # All numbers here are spans of time; nan is not above zero either.
+                if convert is int and not 1 <= values[item.name] <= MOST_WORKERS:
+                    findings.append(Finding(name, f"{text} is outside 1 to {MOST_WORKERS}", item.metadata["what"]))
                 if convert is float and not 0 < values[item.name] < _LONGEST:
                     hint = f"{item.metadata['what']}, more than 0 and at most a day"
                     findings.append(Finding(name, f"{text} seconds cannot be waited for", hint))

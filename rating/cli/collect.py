@@ -30,6 +30,7 @@ from rating.core.windows import Closing, Held
 from rating.engine import since
 from rating.jobs.collect import Collected, collect
 from rating.jobs.contracts import gather, keep, metered_from
+from rating.settings import MOST_WORKERS
 
 SPELLED_OUT = 5
 """Held neighbours that get a line each; beyond, one sentence says as much."""
@@ -50,12 +51,17 @@ def command(
     end: Annotated[str | None, typer.Option("--to", help="Windows that end after this wait.")] = None,
     meter: Annotated[str | None, typer.Option(help="Only this meter.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure and show, keep nothing.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST_WORKERS, help="Windows read at once where many are due [RATING_COLLECT_WORKERS]."),
+    ] = None,
     format: Format = FORMAT,
 ) -> None:
     """Close every usage window that has ended, settled, and is not in the book yet, oldest first.
 
-    Running it again is nothing. Exit code 1 when a meter's source could not be read (what was closed stays), 3 when a
-    window is held for a person or a meter was redefined.
+    A backfill (`--from 2026-08-01`) reads several windows at once and keeps each as it is done: stopped or killed, the
+    next run goes on where it was. Running it again is nothing. Exit code 1 when a meter's source could not be read
+    (what was closed stays), 3 when a window is held for a person or a meter was redefined.
     """
     settings, moment = settings_of(context), now()
     catalogue = load_catalogue(settings)
@@ -77,6 +83,7 @@ def command(
                 until=instant(end),
                 now=moment,
                 dry_run=dry_run,
+                readers=[open_source(settings) for _ in range((workers or settings.collect_workers) - 1)],
                 closed=lambda closing: rows.append(_row(catalogue.meters[closing.meter], closing)),
                 progress=lambda done, total, _: progress(done, total),
             )
@@ -104,15 +111,13 @@ def _report(collected: Collected, rows: list[dict[str, object]], first: datetime
         show(rows, COLUMNS, format)
     for redefined in collected.redefined:
         stderr.print(f"{redefined}", soft_wrap=True, markup=False)
-    runs = _neighbours(collected.held)
-    for run in runs:
-        for sentence in _held(run):
-            stderr.print(sentence, soft_wrap=True, markup=False)
+    for sentence in still_held(collected.held):
+        stderr.print(sentence, soft_wrap=True, markup=False)
     for stop in collected.stopped:
         stderr.print(f"{stop.due.meter.name} stopped at {stop.due.window}: {stop.reason}", soft_wrap=True, markup=False)
     if collected.waiting:
         stderr.print(f"{collected.waiting} windows wait; run `rating collect` again to go on")
-    if any(len(run) > SPELLED_OUT for run in runs):
+    if any(len(run) > SPELLED_OUT for run in _neighbours(collected.held)):
         stderr.print(
             "held windows are measured again each time; `rating windows release METER START --to END` bills what was "
             "seen; for what lies before the first sample, let the subscription start later",
@@ -120,6 +125,11 @@ def _report(collected: Collected, rows: list[dict[str, object]], first: datetime
         )
     if not (rows or collected.held or collected.stopped):
         stderr.print(f"no window is due since {first:%Y-%m-%d %H:%M}")
+
+
+def still_held(held: Sequence[Held]) -> list[str]:
+    """A sentence for each held window, or for many of one reason that follow each other."""
+    return [sentence for run in _neighbours(held) for sentence in _held(run)]
 
 
 def _neighbours(held: Sequence[Held]) -> list[list[Held]]:

@@ -67,7 +67,7 @@ def _line(invoice: Invoice, item: Explained, windows: bool, queries: bool) -> No
     if not line.meter:
         return
     _windows(invoice, item, windows)
-    _evidence(item.heads)
+    _evidence(item.heads, line)
     if queries and item.heads:
         _queries(item.heads[0])
 
@@ -148,7 +148,7 @@ def _adjustment(entry: AdjustmentEntry, scale: int) -> str:
     return f"{rows} in {one.window}, recorded {stamp(entry.at)} by {one.author}: {one.reason}"
 
 
-def _evidence(heads: tuple[ClosingHead, ...]) -> None:
+def _evidence(heads: tuple[ClosingHead, ...], line: LineItem) -> None:
     states = Counter(head.completeness for head in heads)
     total = {
         name: sum(getattr(head.evidence, name) for head in heads)
@@ -161,9 +161,31 @@ def _evidence(heads: tuple[ClosingHead, ...]) -> None:
         f"{total['samples']} samples read one by one",
         soft_wrap=True,
     )
+    console.print(f"  {_unseen(heads, line)}", soft_wrap=True)
     for head in heads:
         for note in (*head.evidence.warnings, *head.evidence.notes):
             console.print(f"    {stamp(head.window.start)}: {note}", soft_wrap=True)
+
+
+def _unseen(heads: tuple[ClosingHead, ...], line: LineItem) -> str:
+    """What no sample of these windows shows. A window's tail is counted by the next; only the last one's is open."""
+    scale = 10**line.digits
+    evidence = [head.evidence for head in heads]
+    gaps = sum(one.uncovered for one in evidence)
+    said = f"; seconds in which no sample spoke for a gauge: {gaps // 1000}, not billed" if gaps else ""
+    if evidence and all(one.bound is not None for one in evidence):
+        lost = Fraction(sum(one.lacking for one in evidence), scale)
+        tail = Fraction(evidence[-1].tail, scale)
+        return (
+            f"not seen in these windows: at most {grouped(decimal_text(lost))} {line.unit} of this consumer, a strict "
+            f"bound by the meter's max_rate; and at most {grouped(decimal_text(tail))} after the last scrapes, which "
+            f"the next window counts{said}"
+        )
+    guess = Fraction(sum(one.unseen for one in evidence), scale)
+    return (
+        f"not seen in these windows: an estimate of {grouped(decimal_text(guess))} {line.unit} of all consumers "
+        f"together, not billed{said}"
+    )
 
 
 def _queries(head: ClosingHead) -> None:

@@ -30,7 +30,11 @@ def command(
     end: Annotated[str | None, typer.Option("--to", help="Windows start before this; by default now.")] = None,
     format: Format = FORMAT,
 ) -> None:
-    """Print closed usage windows: one row per consumer, meter, dimensions and window."""
+    """Print closed usage windows: one row per consumer, meter, dimensions and window.
+
+    What no sample of a window shows is a strict bound for each consumer where the meter has a max_rate. Elsewhere it is
+    an estimate, of all consumers together.
+    """
     settings, moment = settings_of(context), now()
     catalogue = load_catalogue(settings)
     meters = chosen(catalogue, meter)
@@ -38,7 +42,8 @@ def command(
     with open_book(settings) as book:
         rows = list(_rows(book, meters, period, consumer))
     dimensions = list(dict.fromkeys(label for one in meters for label in one.dimensions))
-    show(rows, ("consumer", "meter", *dimensions, "start", "end", "quantity", "unit", "completeness"), format)
+    columns = ("start", "end", "quantity", "unit", "completeness", "unseen", "unseen is")
+    show(rows, ("consumer", "meter", *dimensions, *columns), format)
     if not rows:
         between = f"{period.start:%Y-%m-%d %H:%M} to {period.end:%Y-%m-%d %H:%M}"
         who = f" of {consumer}" if consumer else ""
@@ -61,6 +66,7 @@ def span(begin: str | None, end: str | None, otherwise: Period) -> Period:
 
 def _rows(book: Book, meters: tuple[Meter, ...], period: Period, consumer: str | None) -> Iterator[dict[str, object]]:
     for meter in meters:
+        evidence = {head.window.start: head.evidence for head in book.closings(meter.name, period)}
         for row in book.usage(period, meter.name, consumer):
             yield {
                 "consumer": row.usage.consumer,
@@ -71,4 +77,6 @@ def _rows(book: Book, meters: tuple[Meter, ...], period: Period, consumer: str |
                 "quantity": decimal_text(meter.quantity(row.usage.quantity)),
                 "unit": meter.unit,
                 "completeness": row.completeness.value,
+                "unseen": decimal_text(meter.quantity(evidence[row.window.start].lacking)),
+                "unseen is": evidence[row.window.start].lacking_is,
             }

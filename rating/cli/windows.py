@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from fractions import Fraction
 from typing import Annotated
 
 import typer
 
 from rating.bootstrap import load_catalogue, open_book, open_source
-from rating.cli.collect import chosen
-from rating.cli.frame import DONE, FORMAT, LOOK, Format, instant, now, settings_of, show, stderr
+from rating.cli.collect import chosen, still_held
+from rating.cli.frame import DONE, FAILED, FORMAT, LOOK, Format, instant, now, progress_bar, settings_of, show, stderr
 from rating.cli.usage import span
+from rating.core.catalogue import Catalogue
+from rating.core.meters import Meter
+from rating.core.money import decimal_text
 from rating.core.periods import Period
-from rating.jobs.collect import collect
+from rating.jobs.collect import Collected, collect
 from rating.ports import Book, ClosingHead, HeldEntry
+from rating.settings import Settings
 
-CLOSED = ("meter", "start", "end", "completeness", "consumers", "coverage", "resets", "births", "baselines", "unseen")
+CLOSED = ("meter", "start", "end", "completeness", "consumers", "coverage", "resets", "births", "baselines")
+UNSEEN = ("unseen", "unseen is", "tail", "gaps s")
 HELD = ("meter", "start", "end", "reason", "since")
 
 
@@ -23,6 +31,7 @@ def add(app: typer.Typer) -> None:
     group = typer.Typer(help="Usage windows: closed, degraded, held.", no_args_is_help=True)
     group.command("list")(list_windows)
     group.command("release")(release)
+    group.command("retry")(retry)
     app.add_typer(group, name="windows")
 
 
@@ -31,6 +40,7 @@ def release(
     meter: Annotated[str, typer.Argument(help="The meter.")],
     start: Annotated[str, typer.Argument(help="The start of the held window, 2026-10-01T06:00.")],
     end: Annotated[str | None, typer.Option("--to", help="Release every held window that ends by then.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure and show, keep nothing.")] = False,
 ) -> None:
     """Close held windows as degraded: you have looked, and what was seen shall be billed.
 
@@ -44,7 +54,7 @@ def release(
     assert first is not None
     with open_book(settings) as book:
         held = {
-            entry.held.window
+            entry.held.window.start
             for entry in book.held()
             if entry.held.meter == meter
             and first <= entry.held.window.start
@@ -54,23 +64,78 @@ def release(
             raise typer.BadParameter(
                 f"no window of {meter} that starts at {start} is held; see `rating windows list --held`"
             )
-        left = []
-        for window in sorted(held):
-            collected = collect(
-                book,
-                open_source(settings),
-                (chosen_meter,),
-                since=window.start,
-                until=window.end,
-                now=moment,
-                released=True,
-            )
-            for closed in collected.closed:
-                stderr.print(f"released: {meter} {closed.window}, {closed.consumers} consumers")
-            left += [held.reason for held in collected.held] + [stop.reason for stop in collected.stopped]
+        collected = _again(settings, book, (chosen_meter,), {(meter, one) for one in held}, moment, dry_run, True)
+    for closed in collected.closed:
+        would = "would be released" if dry_run else "released"
+        stderr.print(f"{would}: {meter} {closed.window}, {closed.consumers} consumers")
+    left = [held.reason for held in collected.held] + [stop.reason for stop in collected.stopped]
     for reason in left:
         stderr.print(f"not released: {reason}", soft_wrap=True, markup=False)
     raise typer.Exit(LOOK if left else DONE)
+
+
+def retry(
+    context: typer.Context,
+    meter: Annotated[str | None, typer.Argument(help="Only this meter.")] = None,
+    begin: Annotated[str | None, typer.Option("--from", help="Only windows that start at or after this.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Only windows that end by then.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure and show, keep nothing.")] = False,
+) -> None:
+    """Read held windows again now, and close those that can be trusted after all.
+
+    A running engine does it by itself, less and less often; this is for when you have mended something. Exit code 3
+    when one is still held, 1 when a source could not be read.
+    """
+    settings, moment = settings_of(context), now()
+    catalogue = load_catalogue(settings)
+    meters = chosen(catalogue, meter)
+    first, last = instant(begin), instant(end)
+    with open_book(settings) as book:
+        held = {
+            (entry.held.meter, entry.held.window.start)
+            for entry in book.held()
+            if entry.held.meter in {one.name for one in meters}
+            and (first is None or first <= entry.held.window.start)
+            and (last is None or entry.held.window.end <= last)
+        }
+        if not held:
+            stderr.print("no window is held")
+            raise typer.Exit(DONE)
+        collected = _again(settings, book, meters, held, moment, dry_run, False)
+    for closed in collected.closed:
+        would = "would be closed" if dry_run else "closed"
+        stderr.print(f"{would}: {closed.meter} {closed.window}, {closed.completeness}, {closed.consumers} consumers")
+    for sentence in still_held(collected.held):
+        stderr.print(sentence, soft_wrap=True, markup=False)
+    for stop in collected.stopped:
+        stderr.print(f"{stop.due.meter.name} stopped at {stop.due.window}: {stop.reason}", soft_wrap=True, markup=False)
+    raise typer.Exit(FAILED if collected.stopped else LOOK if collected.held else DONE)
+
+
+def _again(
+    settings: Settings,
+    book: Book,
+    meters: Sequence[Meter],
+    windows: AbstractSet[tuple[str, datetime]],
+    moment: datetime,
+    dry_run: bool,
+    released: bool,
+) -> Collected:
+    starts = [start for _, start in windows]
+    with progress_bar("measuring again") as progress:
+        return collect(
+            book,
+            open_source(settings),
+            meters,
+            since=min(starts),
+            until=max(starts) + max(meter.window for meter in meters),
+            now=moment,
+            dry_run=dry_run,
+            released=released,
+            only=windows,
+            readers=[open_source(settings) for _ in range(settings.collect_workers - 1)],
+            progress=lambda done, total, _: progress(done, total),
+        )
 
 
 def list_windows(
@@ -81,14 +146,19 @@ def list_windows(
     end: Annotated[str | None, typer.Option("--to", help="By default now.")] = None,
     format: Format = FORMAT,
 ) -> None:
-    """List windows of the book. With --held, exit code 3 when there is one."""
+    """List windows of the book. With --held, exit code 3 when there is one.
+
+    unseen: what no sample shows: the most that each consumer may have used more, where the meter has a max_rate, else
+    an estimate of it for all together. tail: with a max_rate, the most each may have used after the window's last
+    scrapes, which the next window counts. gaps s: seconds, over all gauges, in which no sample spoke for one.
+    """
     settings, moment = settings_of(context), now()
     catalogue = load_catalogue(settings)
     names = tuple(one.name for one in chosen(catalogue, meter))
     period = span(begin, end, Period(moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0), moment))
     with open_book(settings) as book:
         if not held:
-            show(list(_closed(book, names, period)), CLOSED, format)
+            show(list(_closed(book, catalogue, names, period)), (*CLOSED, *UNSEEN), format)
             return
         entries = [entry for entry in book.held() if meter is None or entry.held.meter == meter]
     if entries or format is not Format.TABLE:
@@ -98,13 +168,13 @@ def list_windows(
     raise typer.Exit(LOOK if entries else DONE)
 
 
-def _closed(book: Book, meters: tuple[str, ...], period: Period) -> Iterator[dict[str, object]]:
+def _closed(book: Book, catalogue: Catalogue, meters: tuple[str, ...], period: Period) -> Iterator[dict[str, object]]:
     for name in meters:
         for head in book.closings(name, period):
-            yield _closed_row(head)
+            yield _closed_row(catalogue.meters[name], head)
 
 
-def _closed_row(head: ClosingHead) -> dict[str, object]:
+def _closed_row(meter: Meter, head: ClosingHead) -> dict[str, object]:
     evidence = head.evidence
     return {
         "meter": head.meter,
@@ -116,7 +186,10 @@ def _closed_row(head: ClosingHead) -> dict[str, object]:
         "resets": evidence.resets,
         "births": evidence.births,
         "baselines": evidence.baselines,
-        "unseen": evidence.unseen,
+        "unseen": decimal_text(meter.quantity(evidence.lacking)),
+        "unseen is": evidence.lacking_is,
+        "tail": None if evidence.bound is None else decimal_text(meter.quantity(evidence.tail)),
+        "gaps s": decimal_text(Fraction(evidence.uncovered, 1000)) if evidence.uncovered else None,
     }
 
 

@@ -43,6 +43,10 @@ class Query:
     """How many series answered."""
 
 
+ESTIMATE, BOUND = "estimate", "at most, each consumer"
+"""What the figure of unseen usage is, wherever it is printed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Why a window's usage may be believed, and what it could not see."""
@@ -72,6 +76,16 @@ class Evidence:
     """Milliseconds, summed over gauges, in which no sample spoke for one that nobody saw gone: they count nothing."""
     digest: str = ""
     """SHA-256 over the readings used, in a documented order: the same samples give the same digest."""
+
+    @property
+    def lacking(self) -> int:
+        """What no sample shows, in the meter's resolution: a bound for each consumer where there is one, else an
+        estimate for all together."""
+        return self.unseen if self.bound is None else self.bound
+
+    @property
+    def lacking_is(self) -> str:
+        return ESTIMATE if self.bound is None else BOUND
 
     @property
     def coverage(self) -> Fraction:

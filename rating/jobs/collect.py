@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 from rating.core.counters import decide
@@ -18,9 +19,13 @@ from rating.core.meters import Meter
 from rating.core.periods import Period, stamp
 from rating.core.schedule import Due, due_windows
 from rating.core.windows import Closing, Completeness, Held
-from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable, SamplesMissing, WindowStillOpen
+from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable, RatingError, SamplesMissing, WindowStillOpen
 from rating.jobs.contracts import meter_as_closed
+from rating.jobs.reading import Outcome, in_order, one_by_one
 from rating.ports import Book, CounterSource
+
+PARALLEL_FROM = 16
+"""Due windows from which several are read at once: a tick of a running engine has fewer, a backfill has more."""
 
 NOWHERE_LATER: Mapping[str, datetime] = {}
 """Every meter begins where the run does."""
@@ -115,6 +120,8 @@ def collect(
     dry_run: bool = False,
     released: bool = False,
     resting: AbstractSet[tuple[str, datetime]] = frozenset(),
+    only: AbstractSet[tuple[str, datetime]] | None = None,
+    readers: Sequence[CounterSource] = (),
     stopping: Callable[[], bool] = lambda: False,
     closed: Callable[[Closing], None] = lambda closing: None,
     progress: Callable[[int, int, Due], None] = lambda done, total, begun: None,
@@ -122,12 +129,16 @@ def collect(
     """Close every due window, oldest first.
 
     A meter whose source is unavailable or refuses stops at that window; the others go on and everything closed stays.
+    With further `readers`, many due windows are read at once and still entered in order; those of a stopped meter that
+    were being read are kept.
 
     Args:
         begins: per meter, an instant before which it has no windows; see `due`.
         dry_run: decide, but enter nothing.
         released: a person has looked: close as degraded what would be held for its doubts.
         resting: meter and start of held windows that are not to be read again yet.
+        only: meter and start of the windows to read, where it is not all that are due.
+        readers: further readers of the same counters as `source`, one for each window more to be read at once.
         stopping: asked between windows; True ends the run early, with what is done kept.
         closed: told each closing that is new in the book (or would be).
         progress: told (windows done, windows due, the one begun now).
@@ -137,32 +148,32 @@ def collect(
     """
     waiting = due(book, meters, since=since, now=now, until=until, begins=begins)
     waiting = [entry for entry in waiting if (entry.meter.name, entry.window.start) not in resting]
+    if only is not None:
+        waiting = [entry for entry in waiting if (entry.meter.name, entry.window.start) in only]
     redefined = _redefined(book, waiting)
     heads: list[Closed] = []
     held: list[Held] = []
     stopped: dict[str, Stopped] = {}
     passed = 0
 
-    for done, entry in enumerate(waiting):
-        if stopping():
-            passed += len(waiting) - done
-            break
-        if entry.meter.name in stopped:
+    def stop(entry: Due, error: RatingError) -> None:
+        reason = str(error)
+        if isinstance(error, WindowStillOpen):
+            # Nothing is held: the window will be whole when the source's clock has come that far.
+            reason = f"{error}, and this machine's says {now:%Y-%m-%d %H:%M:%S}; set both clocks by NTP"
+        stopped.setdefault(entry.meter.name, Stopped(entry, reason, isinstance(error, EdgeRefused)))
+
+    # gather, decide
+    read = partial(_outcome, released=released)
+    several = len(waiting) >= PARALLEL_FROM and readers
+    outcomes = in_order([source, *readers], waiting, read, stopped.keys(), stopping) if several else None
+    for done, (entry, outcome) in enumerate(outcomes or one_by_one(source, waiting, read, stopped.keys(), stopping)):
+        if outcome is None:
             passed += 1
             continue
         progress(done, len(waiting), entry)
-
-        # gather, decide
-        try:
-            outcome = _outcome(source, entry, released)
-        except WindowStillOpen as error:
-            # Nothing is held: the window will be whole when the source's clock has come that far.
-            reason = f"{error}, and this machine's says {now:%Y-%m-%d %H:%M:%S}; set both clocks by NTP"
-            stopped[entry.meter.name] = Stopped(entry, reason, False)
-            passed += 1
-            continue
-        except (EdgeUnavailable, EdgeRefused) as error:
-            stopped[entry.meter.name] = Stopped(entry, str(error), isinstance(error, EdgeRefused))
+        if isinstance(outcome, RatingError):
+            stop(entry, outcome)
             passed += 1
             continue
 
@@ -180,12 +191,14 @@ def collect(
     return Collected(tuple(heads), tuple(held), tuple(stopped.values()), passed, redefined)
 
 
-def _outcome(source: CounterSource, entry: Due, released: bool) -> Closing | Held:
+def _outcome(source: CounterSource, entry: Due, released: bool) -> Outcome:
     try:
         readings = source.read(entry.meter, entry.window)
     except (SamplesMissing, EdgeDisagrees) as error:
         # Neither gone samples nor impossible ones mend by waiting: the window is held until a person decides.
         return Held(entry.meter.name, entry.window, str(error))
+    except (WindowStillOpen, EdgeUnavailable, EdgeRefused) as error:
+        return error
     return decide(entry.meter, entry.window, readings, released=released)
 
 

@@ -132,6 +132,14 @@ def test_what_one_replica_saw_gone_is_gone_although_the_other_is_down() -> None:
     assert minutes(closed(a, b, up(replica="a"), up(-12, 3, replica="b"))) == 16
 
 
+def test_what_was_seen_gone_before_the_window_stays_gone_in_it() -> None:
+    """b's last sample would hold half a minute into the window, but a looked after it, and missed what it saw at -9."""
+    a = gauge(steady(-12, -8, 4), replica="a")
+    b = gauge({-4.5: 4.0}, replica="b")
+    scrapes = up(-12, -8, replica="a")[1] + [(at(-4.2), 1.0)]
+    assert minutes(closed(a, b, ({"__name__": "up", **TARGET, "replica": "a"}, scrapes), up(5, 15, replica="c"))) == 0
+
+
 def test_a_sample_with_a_time_of_its_own_is_not_called_gone_by_the_next_scrape() -> None:
     """Its exporter stamps it 20 seconds before each scrape."""
     stamped = gauge({minute - 1 / 3: 3.0 for minute in range(-3, 13)})

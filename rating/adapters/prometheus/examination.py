@@ -15,7 +15,7 @@ from rating.adapters.prometheus.asking import Asking
 from rating.adapters.prometheus.client import Client
 from rating.adapters.prometheus.decoding import BuildReply, VectorReply
 from rating.core.counters import EXACT, WHOLE, Accounts, unknown
-from rating.core.meters import Lifetime, Matcher, Meter
+from rating.core.meters import Kind, Lifetime, Matcher, Meter
 from rating.core.periods import milliseconds
 from rating.core.vocabulary import PROCESS_START, UP
 from rating.errors import EdgeError
@@ -114,7 +114,9 @@ def _meter(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
         return
     identities = len({reading.name.identity for reading in readings.values()})
     consumers = {reading.name.consumer for reading in readings.values()} - {""}
-    yield Diagnosis(Verdict.OK, meter.name, f"{identities} counters of {len(consumers)} consumers in the last hour")
+    yield Diagnosis(
+        Verdict.OK, meter.name, f"{identities} {meter.kind}s of {len(consumers)} consumers in the last hour"
+    )
     if meter.consumers:
         yield from _lookup(meter, consumers)
     yield from _labels(ask, meter, now)
@@ -169,7 +171,7 @@ def _targets(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
     labels = meter.target_labels
     targets = queries.labelled(queries.counters(meter), labels, _LOOK)
     wanted = [(UP, "whether scrapes were missed cannot be judged")]
-    if meter.lifetime is Lifetime.PROCESS:
+    if meter.kind is Kind.COUNTER and meter.lifetime is Lifetime.PROCESS:
         wanted.insert(0, (PROCESS_START, "restarts to a higher value and births cannot be proven"))
     for metric, consequence in wanted:
         lacking = queries.without(targets, labels, queries.labelled(metric, labels, _LOOK))
@@ -184,7 +186,7 @@ def _targets(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
 
 def _survivors(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
     """Counters that outlive their process under a meter that says they do not: each restart would bill them whole."""
-    if meter.lifetime is not Lifetime.PROCESS:
+    if meter.kind is Kind.GAUGE or meter.lifetime is not Lifetime.PROCESS:
         return
     went_on = queries.went_on(queries.counters(meter), PROCESS_START, meter.target_labels, _DAY)
     found = sorted(

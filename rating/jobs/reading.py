@@ -1,0 +1,104 @@
+"""Reads due windows, one after the other or several at once, and hands what came of each over in their order.
+
+Decides who reads what and when. Nothing is entered in the book here: one thread does that, oldest first.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
+from queue import SimpleQueue
+from threading import Event
+
+from rating.core.schedule import Due
+from rating.core.windows import Closing, Held
+from rating.errors import RatingError
+from rating.ports import CounterSource
+
+Outcome = Closing | Held | RatingError
+"""A window closed or held; or why its meter has to stop there."""
+
+Read = Callable[[CounterSource, Due], Outcome]
+
+RUN = 4
+"""Windows of one meter that one reader reads in a row: each begins where the one before it ended, which it knows."""
+AHEAD = 2
+"""Runs for each reader that are read or wait to be entered: what is read ahead stays in memory."""
+
+
+def one_by_one(
+    source: CounterSource,
+    waiting: Sequence[Due],
+    read: Read,
+    stopped: AbstractSet[str],
+    stopping: Callable[[], bool],
+) -> Iterator[tuple[Due, Outcome | None]]:
+    """Each window with what came of it; None where it was not read, because its meter stopped or the run ends."""
+    over = False
+    for entry in waiting:
+        over = over or stopping()
+        yield entry, None if over or entry.meter.name in stopped else read(source, entry)
+
+
+def in_order(
+    readers: Sequence[CounterSource],
+    waiting: Sequence[Due],
+    read: Read,
+    stopped: AbstractSet[str],
+    stopping: Callable[[], bool],
+) -> Iterator[tuple[Due, Outcome | None]]:
+    """The same by several readers at once. Each meter's windows come oldest first; meters take turns.
+
+    Args:
+        stopped: meters that stopped, as known when it is looked at: their runs that have begun are kept.
+    """
+    free: SimpleQueue[CounterSource] = SimpleQueue()
+    for reader in readers:
+        free.put(reader)
+    enough = Event()
+
+    def read_run(run: Sequence[Due]) -> list[tuple[Due, Outcome | None]]:
+        reader = free.get()
+        outcomes: list[tuple[Due, Outcome | None]] = []
+        failed = False
+        try:
+            for entry in run:
+                outcome = None if failed or enough.is_set() else read(reader, entry)
+                failed = failed or isinstance(outcome, RatingError)
+                outcomes.append((entry, outcome))
+        finally:
+            free.put(reader)
+        return outcomes
+
+    begun: deque[Future[list[tuple[Due, Outcome | None]]]] = deque()
+    with ThreadPoolExecutor(len(readers), thread_name_prefix="reading") as pool:
+        try:
+            for run in runs(waiting):
+                if len(begun) >= AHEAD * len(readers):
+                    yield from begun.popleft().result()
+                if enough.is_set() or stopping():
+                    enough.set()
+                if enough.is_set() or run[0].meter.name in stopped:
+                    yield from ((entry, None) for entry in run)
+                else:
+                    begun.append(pool.submit(read_run, run))
+            while begun:
+                yield from begun.popleft().result()
+        finally:
+            # Also where the one who enters them gives up: whoever reads finishes a window, not a run.
+            enough.set()
+            for future in begun:
+                future.cancel()
+
+
+def runs(waiting: Sequence[Due]) -> list[list[Due]]:
+    """Neighbouring windows of one meter in pieces, the piece with the oldest window first."""
+    pieces: list[list[Due]] = []
+    ordered = sorted(waiting, key=lambda entry: (entry.meter.name, entry.window.start))
+    for _, group in groupby(ordered, key=lambda entry: entry.meter.name):
+        own = list(group)
+        pieces += [own[at : at + RUN] for at in range(0, len(own), RUN)]
+    return sorted(pieces, key=lambda piece: (piece[0].window.start, piece[0].meter.name))
