@@ -67,7 +67,7 @@ def release(
         collected = _again(settings, book, (chosen_meter,), {(meter, one) for one in held}, moment, dry_run, True)
     for closed in collected.closed:
         would = "would be released" if dry_run else "released"
-        stderr.print(f"{would}: {meter} {closed.window}, {closed.consumers} consumers")
+        stderr.print(f"{would}: {meter} {closed.window}, {closed.consumers} consumers", soft_wrap=True)
     left = [held.reason for held in collected.held] + [stop.reason for stop in collected.stopped]
     for reason in left:
         stderr.print(f"not released: {reason}", soft_wrap=True, markup=False)
@@ -104,7 +104,8 @@ def retry(
         collected = _again(settings, book, meters, held, moment, dry_run, False)
     for closed in collected.closed:
         would = "would be closed" if dry_run else "closed"
-        stderr.print(f"{would}: {closed.meter} {closed.window}, {closed.completeness}, {closed.consumers} consumers")
+        said = f"{would}: {closed.meter} {closed.window}, {closed.completeness}, {closed.consumers} consumers"
+        stderr.print(said, soft_wrap=True)
     for sentence in still_held(collected.held):
         stderr.print(sentence, soft_wrap=True, markup=False)
     for stop in collected.stopped:

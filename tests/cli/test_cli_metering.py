@@ -74,13 +74,21 @@ def test_from_samples_to_usage_once_and_verified(capsys: pytest.CaptureFixture[s
     code, rows, _ = answered(capsys, "windows", "list", "--held")
     assert (code, [row["start"] for row in rows]) == (LOOK, [f"{DAY}T02:00Z"])
 
+    assert run(["windows", "retry", "calls"]) == LOOK
+    assert f"held: calls {DAY} 02:00 to {DAY} 03:00: 384 of 480" in capsys.readouterr().err
+    assert run(["windows", "release", "calls", f"{DAY}T02:00", "--dry-run"]) == DONE
+    assert f"would be released: calls {DAY} 02:00" in capsys.readouterr().err
+
     assert run(["windows", "release", "calls", f"{DAY}T02:00"]) == DONE
     assert f"released: calls {DAY} 02:00 to {DAY} 03:00, 2 consumers" in capsys.readouterr().err
     assert answered(capsys, "windows", "list", "--held") == (DONE, [], "no window is held\n")
 
     code, rows, _ = answered(capsys, "usage", *SPAN)
     assert code == DONE
-    assert list(rows[0]) == ["consumer", "meter", "endpoint", "start", "end", "quantity", "unit", "completeness"]
+    assert list(rows[0]) == [
+        *("consumer", "meter", "endpoint", "start", "end", "quantity", "unit", "completeness", "unseen", "unseen is"),
+    ]
+    assert {row["unseen is"] for row in rows} == {"estimate"}
     proven = WORLD.usage(Period(WORLD.start, WORLD.start + 4 * HOUR))
     for who, quantity in proven.items():
         own = [row for row in rows if (row["consumer"], row["endpoint"]) == who]
@@ -93,6 +101,39 @@ def test_from_samples_to_usage_once_and_verified(capsys: pytest.CaptureFixture[s
     code, rows, said = answered(capsys, "verify", "--period", DAY)
     assert (code, rows) == (DONE, [])
     assert "4 windows measure what the book says, 0 differ, 0 cannot be measured again" in said
+
+
+def test_a_held_window_is_retried_once_the_reason_is_gone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(["windows", "retry"]) == DONE
+    assert capsys.readouterr().err == "no window is held\n"
+    assert run(["collect", *SPAN]) == LOOK
+    (tmp_path / "catalogue.yaml").write_text(
+        CATALOGUE.replace("consumer: consumer_id,", "consumer: consumer_id, coverage: 50%,")
+    )
+    capsys.readouterr()
+    assert run(["windows", "retry", "calls", "--to", f"{DAY}T02:00"]) == DONE
+    assert capsys.readouterr().err == "no window is held\n"
+    for flags, said in ((["--dry-run"], "would be closed"), ([], "closed")):
+        assert run(["windows", "retry", *flags]) == DONE
+        assert capsys.readouterr().err == f"{said}: calls {DAY} 02:00 to {DAY} 03:00, degraded, 2 consumers\n"
+    assert answered(capsys, "windows", "list", "--held")[:2] == (DONE, [])
+
+
+def test_windows_say_what_they_may_lack_and_what_kind_of_figure_that_is(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    limited = CATALOGUE.replace("consumer: consumer_id,", "consumer: consumer_id, coverage: 50%, max_rate: 20/s,")
+    (tmp_path / "catalogue.yaml").write_text(limited)
+    assert run(["collect", *SPAN]) == DONE
+    capsys.readouterr()
+    _, rows, _ = answered(capsys, "windows", "list", "--from", DAY, "--to", f"{DAY}T04:00")
+    assert {row["unseen is"] for row in rows} == {"at most, each consumer"}
+    bounds = [int(row["unseen"]) for row in rows]
+    # The targets came in the first hour, and Prometheus was down for twelve minutes of the third.
+    assert bounds[0] == 20 * 3601
+    assert (bounds[1], bounds[3]) == (0, 0)
+    assert 20 * 720 <= bounds[2] <= 20 * 780
+    assert all(0 < int(row["tail"]) <= 20 * 16 for row in rows[1:])
 
 
 def test_a_dry_run_keeps_nothing(capsys: pytest.CaptureFixture[str]) -> None:
