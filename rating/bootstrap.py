@@ -12,12 +12,13 @@ from pathlib import Path
 from rating.adapters import notifiers
 from rating.adapters.named_sources import NamedEstimates, NamedSources
 from rating.adapters.prometheus import PrometheusEstimates, PrometheusSource
+from rating.adapters.report import PlotlyPage
 from rating.adapters.store import migrate as migrate_store
 from rating.adapters.store import open_book as open_store
 from rating.core.catalogue import Catalogue
 from rating.core.notices import INBOX
 from rating.errors import Finding, SpecError
-from rating.ports import Boards, Book, CounterSource, Documents, Estimates, Notifier, StoredBook
+from rating.ports import Boards, Book, CounterSource, Documents, Estimates, Notifier, ReportPage, StoredBook
 from rating.settings import Settings
 from rating.specs.channels import (
     ChannelSpec,
@@ -235,3 +236,8 @@ def open_boards(settings: Settings) -> Boards:
         finding = Finding("--url", "no Grafana is named", "give --url or set RATING_GRAFANA_URL")
         raise SpecError((finding,))
     return GrafanaBoards(settings.grafana_url, settings.grafana_token)
+
+
+def report_page() -> ReportPage:
+    """What draws reports."""
+    return PlotlyPage()

@@ -22,6 +22,7 @@ from rating.core.meters import Meter
 from rating.core.money import Money
 from rating.core.notices import Notification, Preference, Told
 from rating.core.periods import Period
+from rating.core.reports import Report
 from rating.core.subscriptions import Pause, Subscription
 from rating.core.taxation import TaxDecision, TaxQuestion
 from rating.core.wallets import Grant, LowBalance, Move, Wallet, WalletGlance
@@ -498,6 +499,16 @@ class Documents(Protocol):
             EdgeUnavailable: a library or font it needs is not installed.
             EdgeRefused: this form cannot say what the document says, such as three decimals in an e-invoice.
             SpecError: the brand's files are wrong.
+        """
+
+
+class ReportPage(Protocol):
+    """What draws a report for people without Grafana."""
+
+    def page(self, report: Report) -> str:
+        """One HTML document that needs nothing else: no network, no second file. The same report gives the same text.
+
+        Names of consumers, plans and dimensions are data: none of them becomes markup or script.
         """
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from fractions import Fraction
 
 from rating.core import vocabulary as names
 from rating.core.catalogue import Catalogue
-from rating.core.periods import Cadence
 from rating.core.plans import Plan
+from rating.core.reports import PER_MONTH
 from rating_dashboards.style import (
     CONSUMER_LINK,
     PLAN,
@@ -24,13 +23,6 @@ from rating_dashboards.style import (
 from rating_rules.promql import Aggregate, Binary, Expr, Number, by, call, metric
 
 _MONTH = timedelta(days=30)
-_PER_MONTH = {
-    Cadence.DAY: Fraction(365, 12),
-    Cadence.WEEK: Fraction(52, 12),
-    Cadence.MONTH: Fraction(1),
-    Cadence.QUARTER: Fraction(1, 3),
-    Cadence.YEAR: Fraction(1, 12),
-}
 
 
 def revenue(catalogue: Catalogue) -> Board:
@@ -72,7 +64,7 @@ def recurring(plans: list[Plan]) -> Expr | None:
     """Monthly fees of all open subscriptions: a plan's fee, by month, times its subscriptions."""
     parts: list[Expr] = []
     for plan in plans:
-        fee = plan.fee * _PER_MONTH[plan.cadence]
+        fee = plan.fee * PER_MONTH[plan.cadence]
         if fee:
             parts.append(call("count", metric(names.SUBSCRIPTION_INFO, chosen("plan"), plan=plan.key)) * float(fee))
     if not parts:

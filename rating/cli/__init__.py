@@ -23,6 +23,7 @@ NOUNS = (
     "windows",
     "verify",
     "audit",
+    "report",
     "correct",
     "accrue",
     "bill",

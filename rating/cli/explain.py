@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 import typer
 
 from rating.bootstrap import open_book
-from rating.cli.frame import DONE, LOOK, WRONG_INPUT, Format, console, days_text, grouped, settings_of, show, stderr
+from rating.cli.frame import DONE, LOOK, WRONG_INPUT, Format, console, days_text, settings_of, show, stderr
 from rating.cli.invoices import found
 from rating.core.invoices import Invoice, LineItem
-from rating.core.money import decimal_text
+from rating.core.money import decimal_text, grouped
 from rating.core.periods import stamp
 from rating.core.windows import Completeness
 from rating.jobs.explain import Explained, explain

@@ -72,13 +72,6 @@ def _is_number(value: object) -> bool:
     return value is None or value == "" or bool(NUMBER.match(str(value)))
 
 
-def grouped(number: str) -> str:
-    """`1234567.5` as `1,234,567.5`, for people; programs get plain digits."""
-    sign, digits = ("-", number[1:]) if number.startswith("-") else ("", number)
-    whole, point, rest = digits.partition(".")
-    return f"{sign}{int(whole):,}{point}{rest}"
-
-
 def instant(text: str | None) -> datetime | None:
     """`2026-10-01`, `2026-10-01T06:00`, `...Z` or with an offset; UTC when none is given.
 

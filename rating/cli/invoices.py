@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from rating.bootstrap import open_book, open_documents
-from rating.cli.frame import FORMAT, Format, console, days_of, days_text, grouped, settings_of, show
+from rating.cli.frame import FORMAT, Format, console, days_of, days_text, settings_of, show
 from rating.cli.papers import BRAND, LOCALE, OUT, PAPER, Drawn, Paper, letterhead, nothing, rendered, write
 from rating.core.creditnotes import CreditNote
 from rating.core.documents import Document
 from rating.core.invoices import Invoice, LineItem
-from rating.core.money import decimal_text
+from rating.core.money import decimal_text, grouped
 from rating.core.periods import stamp
 from rating.jobs.documents import credit_document, hashed_text, invoice_document
 from rating.ports import Book

@@ -213,6 +213,13 @@ def decimal_text(amount: Fraction, digits: int = 30) -> str:
     return fixed_point(amount, max(twos, fives) if denominator == 1 else digits)
 
 
+def grouped(number: str) -> str:
+    """`1234567.5` as `1,234,567.5`, for people; programs get plain digits."""
+    sign, digits = ("-", number[1:]) if number.startswith("-") else ("", number)
+    whole, point, rest = digits.partition(".")
+    return f"{sign}{int(whole):,}{point}{rest}"
+
+
 def fixed_point(amount: Fraction, decimals: int) -> str:
     """Text with exactly `decimals` decimals. Free of the decimal module's context, which would cut long numbers."""
     units = round_ratio(amount.numerator * 10**decimals, amount.denominator)
