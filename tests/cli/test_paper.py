@@ -154,8 +154,8 @@ def test_an_invoice_waits_for_its_windows(rating: Rating, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["invoices", "show", "INV-000009"], 1, "the book holds no invoice INV-000009"),
-        (["explain", "INV-000009"], 1, "the book holds no invoice INV-000009"),
+        (["invoices", "show", "INV-000009"], 2, "the book holds no invoice INV-000009"),
+        (["explain", "INV-000009"], 2, "the book holds no invoice INV-000009"),
         (["bill", "--period", "2026-13"], 2, "'2026-13' is not a period"),
         (["bill", "--perod", "2026-10"], 2, "--perod"),
         (["--catalog", "nowhere.yaml", "check"], 2, "nowhere.yaml: no such file"),
