@@ -16,7 +16,6 @@ from rating.cli.frame import (
     LOOK,
     Format,
     console,
-    grouped,
     instant,
     now,
     settings_of,
