@@ -23,7 +23,7 @@ from rating.cli.frame import (
     stderr,
 )
 from rating.core.deliveries import Delivery, Outcome, State, due_at, state
-from rating.core.money import decimal_text
+from rating.core.money import decimal_text, grouped
 from rating.core.notices import INBOX, Kind, Notification, Planned, Preference, Told, Topic
 from rating.core.notifications import planned
 from rating.core.periods import stamp

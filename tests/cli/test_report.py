@@ -82,7 +82,7 @@ def rating(
 def test_the_summary_says_what_is_used_owed_and_not_measured(rating: Rating, tmp_path: Path) -> None:
     code, out, err = rating("report", "--period", "2026-11")
     assert code == 3, "a window is held and one is missing"
-    # acme: 49 + 700 x 0.02 after 8 days of 100; at the end 49 + 14 x 30/10.25. The other: 49 and nothing beyond 32 calls.
+    # acme: 49 + 700 x 0.02 after 8 days of 100; at the end 49 + 14 x 30/10.25. The other: 49 alone.
     rows = [line.split() for line in out.splitlines() if "│" in line]
     cells = [[cell for cell in row if cell != "│"] for row in rows]
     # Invoiced on 1 November: 49 + 210 x 0.02 and 49 + 24 x 0.02.
