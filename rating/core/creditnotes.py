@@ -55,6 +55,11 @@ class CreditDraft:
         return -total([line.amount for line in self.lines], self.currency)
 
     @property
+    def takes_back(self) -> bool:
+        """Is the whole invoice taken back, so that nothing of it is charged any more?"""
+        return self.cause is Cause.VOID
+
+    @property
     def series(self) -> str:
         return CREDIT_NOTES if self.seller is None else self.seller.credit_notes
 

@@ -15,6 +15,7 @@ from fractions import Fraction
 from rating.core.charges import Kind, explain, rate, rate_mixed
 from rating.core.column import Column
 from rating.core.invoices import Draft, LineItem, LineKind
+from rating.core.items import Item, line_of
 from rating.core.money import Money, decimal_text, round_amount
 from rating.core.parts import Part, allowance_part, parts, share_of
 from rating.core.periods import Period, next_period, seconds
@@ -26,6 +27,8 @@ from rating.core.standing import NOTHING_BEFORE, Standing
 from rating.core.subscriptions import Subscription
 from rating.core.taxes import Tax
 from rating.core.windows import Completeness, Usage
+
+NOTHING_AHEAD: Mapping[tuple[str, Period], Fraction] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,17 @@ def draft(
     catalogue: str,
     standing: Standing = NOTHING_BEFORE,
     late: Sequence[LineItem] = (),
+    items: Sequence[Item] = (),
+    ahead: Mapping[tuple[str, Period], Fraction] = NOTHING_AHEAD,
 ) -> Draft:
     """The invoice of `subscription` for the billing period `period`.
 
     `usage` is keyed by meter and span, one for each of `parts`; a meter without usage may be left out. A subscription
     that covers part of the period pays that part of the fee and has that part of each allowance. `standing` is what
-    earlier invoices and the customer's other consumers leave for this one; `late` settles their late usage.
+    earlier invoices and the customer's other consumers leave for this one; `late` settles their late usage. `items` are
+    one-offs that wait for it. `ahead` is what earlier invoices charged in advance for this period, or for one that was
+    not used at all, by fee and period: what a cancellation or a pause has left unused is given back, what a resumption
+    has added is charged.
 
     Raises:
         ValueError: the subscription is not billed in the period.
@@ -88,17 +96,25 @@ def draft(
         if fee.due is FeeDue.ARREARS:
             paper.fee(fee, billed, period)
     after = next_period(plan.cadence, subscription.anchor, subscription.zone, period)
-    ahead = subscription.billed(after)
+    following = subscription.billed(after)
     for fee in plan.all_fees:
-        if fee.due is FeeDue.ADVANCE and ahead is not None:
-            paper.fee(fee, ahead, after)
+        if fee.due is FeeDue.ADVANCE and following is not None:
+            paper.fee(fee, following, after)
     for part in served(plan, parts(subscription, plan, period), usage, standing):
         paper.usage(part, usage.get((part.card.meter.name, part.span), MeteredUsage()), standing)
     paper.settled(late)
-    return paper.drafted(billed, period, standing, catalogue)
+    for (key, charged_for), charged in sorted(ahead.items(), key=lambda entry: (entry[0][1], entry[0][0])):
+        paper.trued_up(plan, key, charged_for, charged)
+    return paper.drafted(billed, period, standing, catalogue, items=items)
 
 
-def opening(subscription: Subscription, plan: Plan, catalogue: str, standing: Standing = NOTHING_BEFORE) -> Draft:
+def opening(
+    subscription: Subscription,
+    plan: Plan,
+    catalogue: str,
+    standing: Standing = NOTHING_BEFORE,
+    items: Sequence[Item] = (),
+) -> Draft:
     """What is due when the subscription begins: fees due once, and the first period's fees in advance.
 
     After a trial, what is billed begins when the trial ends, and so does this invoice's period.
@@ -114,7 +130,7 @@ def opening(subscription: Subscription, plan: Plan, catalogue: str, standing: St
             paper.fee(fee, billed, billed)
         elif fee.due is FeeDue.ADVANCE:
             paper.fee(fee, billed, period)
-    return replace(paper.drafted(billed, period, standing, catalogue, whole=True), opening=True)
+    return replace(paper.drafted(billed, period, standing, catalogue, whole=True, items=items), opening=True)
 
 
 def served(
@@ -172,10 +188,23 @@ class _Paper:
         self._lines: list[LineItem] = []
 
     def fee(self, fee: Fee, billed: Period, period: Period) -> None:
-        share = Fraction(1) if billed == period else share_of(self._plan, self._subscription, billed, period)
+        whole = billed == period and not self._subscription.pauses
+        share = Fraction(1) if whole else share_of(self._plan, self._subscription, billed, period)
         title = fee.title if share == 1 else f"{fee.title}, {share.numerator}/{share.denominator} of the period"
         exact = fee.amount * share * self._rate
         self._lines.append(LineItem(LineKind.FEE, fee.key, title, billed, exact, self._rounded(exact)))
+
+    def trued_up(self, plan: Plan, key: str, period: Period, charged: Fraction) -> None:
+        """The difference between what a fee in advance comes to, as the period turned out, and what was charged."""
+        fee = next((fee for fee in plan.all_fees if fee.key == key and fee.due is FeeDue.ADVANCE), None)
+        billed = self._subscription.billed(period)
+        if fee is None:
+            return
+        share = share_of(plan, self._subscription, billed, period) if billed is not None else Fraction(0)
+        exact = fee.amount * share * self._rate - charged
+        if exact:
+            title = f"{fee.title}, {'unused part given back' if exact < 0 else 'part that was not charged in advance'}"
+            self._lines.append(LineItem(LineKind.FEE, key, title, billed or period, exact, self._rounded(exact)))
 
     def usage(self, part: Part, usage: MeteredUsage, standing: Standing) -> None:
         card = part.card
@@ -214,7 +243,15 @@ class _Paper:
     def settled(self, late: Sequence[LineItem]) -> None:
         self._lines += late
 
-    def drafted(self, billed: Period, period: Period, standing: Standing, catalogue: str, whole: bool = False) -> Draft:
+    def drafted(
+        self,
+        billed: Period,
+        period: Period,
+        standing: Standing,
+        catalogue: str,
+        whole: bool = False,
+        items: Sequence[Item] = (),
+    ) -> Draft:
         """The draft, with what is agreed about its charges as a whole. `whole`: cap and minimum are not for it."""
         subscription, plan = self._subscription, self._plan
         agreed = plan.settlement.times(self._rate)
@@ -228,6 +265,7 @@ class _Paper:
             credits=standing.credits,
             redeemed=standing.redeemed,
             own_taxes=_own_taxes(subscription, plan),
+            items=[line_of(item, billed, self._currency, plan.rounding) for item in items],
         )
         return Draft(
             subscription=subscription.key,

@@ -28,6 +28,11 @@ class Paper:
     number: str
     """Empty for one that is drafted in the same run and has no number yet."""
     draft: Draft
+    """The subscription's part of the invoice."""
+    before: int = 0
+    """How many lines of the invoice stand before that part."""
+    credited: tuple[LineItem, ...] = ()
+    """The lines of its credit notes."""
 
 
 def late_lines(paper: Paper, rerated: Draft, later: Iterable[Paper], currency: Currency) -> tuple[LineItem, ...]:
@@ -40,13 +45,15 @@ def late_lines(paper: Paper, rerated: Draft, later: Iterable[Paper], currency: C
     Nothing where the new invoice is in another currency, or the period is no longer drafted in the same parts.
     """
     now = {(line.card, line.period): line for line in rerated.lines if line.kind is LineKind.USAGE}
-    adjustments = [line for one in later for line in one.draft.lines if line.kind is LineKind.ADJUSTMENT]
+    settled = (*paper.credited, *(line for one in later for line in one.draft.lines))
+    # What was given back for other reasons than late usage is no usage.
+    adjustments = [line for line in settled if line.kind is LineKind.ADJUSTMENT]
     found: list[LineItem] = []
     for position, billed in enumerate(paper.draft.lines, start=1):
         known = now.get((billed.card, billed.period))
         if billed.kind is not LineKind.USAGE or known is None:
             continue
-        settles = f"{paper.number}/{position}"
+        settles = f"{paper.number}/{paper.before + position}"
         so_far = [billed, *(line for line in adjustments if line.settles == settles)]
         if {line.amount.currency for line in (known, *so_far)} == {currency}:
             found += _difference(paper, settles, known, so_far)

@@ -81,6 +81,14 @@ TRANSITIONS: Mapping[State, Mapping[Step, set[State]]] = {
         Step.CREDIT: {State.PAID},
         Step.VOID: {State.VOID},
     },
+    # Sent or not, paid in part or not: it is one of these three, and has all their steps.
+    State.OVERDUE: {
+        **_while(State.OVERDUE),
+        Step.SEND: {State.OVERDUE},
+        Step.PAY: {State.OVERDUE, State.PARTIALLY_PAID, State.PAID},
+        Step.REFUND: _RETURNED,
+        Step.VOID: {State.VOID},
+    },
     State.UNCOLLECTIBLE: {
         Step.SEND: {State.UNCOLLECTIBLE},
         Step.PAY: {State.UNCOLLECTIBLE, State.PAID},
@@ -89,8 +97,7 @@ TRANSITIONS: Mapping[State, Mapping[Step, set[State]]] = {
     },
     State.VOID: {},
 }
-"""The one table of what may happen: from a state, by a step, to one of these states. An invoice that is overdue is in
-one of the open states (issued, sent, partially paid) and has their steps."""
+"""The one table of what may happen: from a state, by a step, to one of these states."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,13 @@ class Part:
 def share_of(plan: Plan, subscription: Subscription, span: Period, period: Period) -> Fraction:
     """How much of the billing period a span is, by the plan's unit of time.
 
-    By day, days are local ones, half-open: the day a plan changes belongs to the new plan.
+    Pauses inside the span do not count. By day, days are local ones, half-open: the day a plan changes belongs to the
+    new plan.
     """
+    return sum((_share(plan, subscription, piece, period) for piece in subscription.unpaused(span)), Fraction(0))
+
+
+def _share(plan: Plan, subscription: Subscription, span: Period, period: Period) -> Fraction:
     if plan.prorate is Prorate.SECOND:
         return span.share_of(period)
     days = [_day(subscription, instant) for instant in (span.start, span.end, period.start, period.end)]
@@ -53,7 +58,9 @@ def parts(subscription: Subscription, plan: Plan, period: Period) -> tuple[Part,
         return ()
     found = []
     for versions in _by_key(plan):
-        for card, span in _spans(subscription, plan, versions, active):
+        spans = _spans(subscription, plan, versions, active)
+        # What is counted while the subscription is paused is not charged; after it, tiers and allowance begin anew.
+        for card, span in [(card, piece) for card, known in spans for piece in subscription.unpaused(known)]:
             share = share_of(plan, subscription, span, period)
             own = _at_step(subscription.own(card), subscription, plan, period)
             found.append(Part(part_of(own, share, span.start.date()), span, share))

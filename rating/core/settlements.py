@@ -69,8 +69,12 @@ def settle(
     redeemed: Sequence[str] = (),
     own_taxes: OwnTaxes = NO_OWN_TAXES,
     decided: TaxDecision | None = None,
+    items: Sequence[LineItem] = (),
 ) -> tuple[LineItem, ...]:
     """The lines after the charges.
+
+    One-off `items` come after what is agreed about the charges: they are neither discounted nor capped, and do not fill
+    up a minimum; credits pay them and taxes apply.
 
     `share` is how much of the billing period is billed: cap and minimum are promised for a whole one. A discount holds
     when its dates contain the period's first day and it has redemptions left; `redeemed` are the codes of the discount
@@ -96,6 +100,8 @@ def settle(
     if agreed.minimum is not None and paper.owed - late < agreed.minimum * share:
         least = agreed.minimum * share
         paper.add(LineKind.MINIMUM, "", f"Up to the minimum of {decimal_text(least, 6)}", least + late - paper.owed)
+    paper.take(items)
+    charges = (*charges, *items)
     _pay(paper, credits, period.end)
     if decided is not None:
         agreed = replace(agreed, taxes=decided.taxes)
@@ -122,6 +128,10 @@ class _Paper:
 
     def major(self, minor: int) -> Fraction:
         return Fraction(minor, 10**self._currency.exponent)
+
+    def take(self, items: Sequence[LineItem]) -> None:
+        self.lines += items
+        self.owed += sum((item.amount.exact for item in items), Fraction(0))
 
     def add(self, kind: LineKind, key: str, title: str, exact: Fraction) -> None:
         amount = round_amount(exact, self._currency, self._rounding)

@@ -16,6 +16,7 @@ from rating.core.catalogue import Catalogue
 from rating.core.invoices import Draft
 from rating.core.keys import meter_digest
 from rating.core.meters import Meter
+from rating.core.parties import Parties
 from rating.core.periods import EPOCH, stamp
 from rating.core.plans import Plan
 from rating.core.subscriptions import Subscription, merge
@@ -36,6 +37,11 @@ class Contracts:
     @property
     def current(self) -> Catalogue:
         return self.versions[-1][1]
+
+    def parties(self, instant: datetime) -> Parties:
+        """Sellers and customers as they are described at that instant."""
+        past = [catalogue for since, catalogue in self.versions if since <= instant]
+        return (past[-1] if past else self.versions[0][1]).parties
 
     def plan(self, key: str, instant: datetime) -> tuple[Plan, str]:
         """The plan as it stood at `instant`, and the digest of the catalogue it stood in.
@@ -107,7 +113,10 @@ def gather(book: Book, catalogue: Catalogue, *, now: datetime) -> Contracts:
     kept = book.catalogues()
     _same_resolution(kept, catalogue)
     spans = _spans(kept, catalogue, now)
-    subscriptions, findings = _subscriptions([version for _, version in spans], catalogue, book.subscriptions())
+    commanded, paused = book.subscriptions(), book.pauses()
+    subscriptions, findings = _subscriptions([version for _, version in spans], catalogue, commanded)
+    if paused:
+        subscriptions = tuple(replace(one, pauses=paused.get(one.key, ())) for one in subscriptions)
     return Contracts(tuple(spans), subscriptions, findings)
 
 

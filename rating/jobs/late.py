@@ -34,7 +34,7 @@ def as_billed(subscription: Subscription, catalogue: Catalogue, paper: Draft) ->
     An end that was agreed later does not shorten what was billed; the catalogue's own prices for it may have changed.
     """
     known = {one.key: one for one in catalogue.subscriptions}
-    found = known.get(subscription.key, subscription)
+    found = replace(known.get(subscription.key, subscription), pauses=subscription.pauses)
     through = max((line.period.end for line in paper.lines if line.kind is LineKind.USAGE), default=paper.period.end)
     if through < paper.period.end:
         return replace(found, end=through)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from rating.core.billing import Due
-from rating.core.invoices import Draft, Invoice, LineItem
+from rating.core.consolidated import together
+from rating.core.invoices import Draft, Invoice, LineItem, LineKind
 from rating.jobs.contracts import Contracts, billed_under
 from rating.jobs.explain import explain
 from rating.jobs.late import as_billed
@@ -39,14 +40,19 @@ def rerate(book: Book, contracts: Contracts, invoice: Invoice) -> tuple[Unequal,
 
 
 def _again(book: Book, contracts: Contracts, invoice: Invoice) -> Draft:
-    paper = invoice.draft
+    parts = [_part_again(book, contracts, invoice, part) for _, part in invoice.draft.parts]
+    return together(parts, invoice.draft.customer)
+
+
+def _part_again(book: Book, contracts: Contracts, invoice: Invoice, paper: Draft) -> Draft:
     catalogue = billed_under(book, contracts, paper)
     present = {one.key: one for one in contracts.subscriptions}
     subscription = as_billed(present[paper.subscription], catalogue, paper)
     plan = catalogue.plans[paper.plan]
     item = Due(paper.period.end, paper.key, subscription, paper.period, plan, paper.catalogue, opening=paper.opening)
     writer = Writer(book, contracts.subscriptions, contracts=contracts, as_of=invoice.issued_at)
-    return writer.draft(item)
+    placed = {line.card for line in paper.lines if line.kind is LineKind.ITEM}
+    return writer.draft(item, paper.replaces, [item for item in book.items() if item.key in placed])
 
 
 def _windows(book: Book, invoice: Invoice) -> Iterator[Unequal]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 
 from rating.core.billing import Due
-from rating.core.drafts import draft, opening, pool_use
-from rating.core.invoices import Draft, LineItem
+from rating.core.drafts import NOTHING_AHEAD, draft, opening, pool_use
+from rating.core.invoices import Draft, LineItem, LineKind
+from rating.core.items import Item, waiting
 from rating.core.late import Paper, late_lines
+from rating.core.parties import NOBODY, LatePolicy
 from rating.core.parts import parts
+from rating.core.periods import Period
+from rating.core.plans import FeeDue
 from rating.core.standing import NOTHING_BEFORE, Standing, looks_back, standing
 from rating.core.subscriptions import Subscription
 from rating.jobs.contracts import Contracts, billed_under
 from rating.jobs.late import LateUsage, as_billed
+from rating.jobs.lives import taken_back
 from rating.jobs.usage import UsageReader
 from rating.ports import Book
 
@@ -31,8 +36,18 @@ class Writer:
         contracts: Contracts | None = None,
         as_of: datetime | None = None,
     ) -> None:
-        """With `contracts`, late usage of issued invoices is settled; `as_of` is when the new ones are issued."""
+        """With `contracts`, late usage of issued invoices is settled and parties are said; `as_of` is when
+        the new ones are issued.
+        """
         self._book = book
+        self._parties = NOBODY if contracts is None or as_of is None else contracts.parties(as_of)
+        self._taken_back = taken_back(book)
+        self._credited: dict[str, list[LineItem]] = {}
+        for note in book.credit_notes():
+            self._credited.setdefault(note.draft.invoice, []).extend(note.draft.lines)
+        self._items: dict[str, list[Item]] = {}
+        for one in book.items():
+            self._items.setdefault(one.subscription, []).append(one)
         self._contracts = contracts
         self._usage = UsageReader(book, as_of)
         self._papers: dict[str, list[Paper]] = {}
@@ -55,17 +70,32 @@ class Writer:
     def postpone(self, item: Due) -> None:
         self._postponed.add(item.subscription.key)
 
-    def draft(self, item: Due) -> Draft:
-        """Draft it on the windows that are closed, whether or not they are all (see `obstacles`)."""
+    def draft(self, item: Due, replaces: str = "", items: Sequence[Item] | None = None) -> Draft:
+        """Draft it on the windows that are closed, whether or not they are all (see `obstacles`).
+
+        `replaces` is the invoice it is issued in place of. `items` are the one-offs on it; those that wait, when None.
+        """
         late, known = self._settled(item)
+        if self.late_policy(item.subscription) is LatePolicy.CREDIT_NOTE:
+            # What is too much has a credit note of its own.
+            late = tuple(line for line in late if line.amount.minor > 0 or line.quantity > 0)
         left = self._left(item.subscription, item, known)
+        own = self._waiting(item.subscription) if items is None else items
         if item.opening:
-            drafted = opening(item.subscription, item.plan, item.catalogue, left)
+            drafted = opening(item.subscription, item.plan, item.catalogue, left, own)
         else:
-            drafted = self._drafted(item.subscription, item, replace(left, pool_used=self._pool_used(item)), late)
+            left = replace(left, pool_used=self._pool_used(item))
+            drafted = self._drafted(item.subscription, item, left, late, own, self._ahead(item))
+        payer = item.subscription.payer
+        seller, buyer = self._parties.seller(payer), self._parties.customer(payer)
+        drafted = replace(drafted, seller=seller, buyer=buyer, replaces=replaces)
         if item.subscription.key in self._papers:
             self._papers[item.subscription.key].append(Paper("", drafted))
         return drafted
+
+    def late_policy(self, subscription: Subscription) -> LatePolicy:
+        buyer = self._parties.customer(subscription.payer)
+        return LatePolicy.NEXT_INVOICE if buyer is None else buyer.late
 
     def late(self, item: Due) -> tuple[LineItem, ...]:
         """What would settle the late usage of earlier invoices on this one."""
@@ -107,10 +137,44 @@ class Writer:
             item.subscription, plan, old.period, usage, old.catalogue, Standing(carried=left.carried, pool_used=used)
         )
 
-    def _drafted(self, subscription: Subscription, item: Due, left: Standing, late: Sequence[LineItem] = ()) -> Draft:
+    def _waiting(self, subscription: Subscription) -> tuple[Item, ...]:
+        """The one-offs of the subscription that are on none of its invoices nor on one drafted in this run."""
+        own = self._items.get(subscription.key, ())
+        return waiting(own, [paper.draft for paper in self._own(subscription)]) if own else ()
+
+    def _ahead(self, item: Due) -> dict[tuple[str, Period], Fraction]:
+        """What was charged in advance for this period, and for periods that were not used at all, by fee."""
+        subscription, plan = item.subscription, item.plan
+        keys = {fee.key for fee in plan.all_fees if fee.due is FeeDue.ADVANCE}
+        if not keys or not (subscription.pauses or subscription.end is not None):
+            return {}
+        charged: dict[tuple[str, Period], Fraction] = {}
+        for paper in self._earlier(subscription, item):
+            for line in paper.draft.lines:
+                if line.kind is LineKind.FEE and line.card in keys:
+                    period = subscription.period(plan.cadence, line.period.start)
+                    unused = period.end <= item.period.start and subscription.billed(period) is None
+                    if period == item.period or unused:
+                        key = (line.card, period)
+                        charged[key] = charged.get(key, Fraction(0)) + line.exact
+        if subscription.pauses and item.period.start > subscription.start:
+            # Paused when it would have been charged in advance, and resumed since.
+            for key_of in sorted(keys):
+                charged.setdefault((key_of, item.period), Fraction(0))
+        return charged
+
+    def _drafted(
+        self,
+        subscription: Subscription,
+        item: Due,
+        left: Standing,
+        late: Sequence[LineItem] = (),
+        items: Sequence[Item] = (),
+        ahead: Mapping[tuple[str, Period], Fraction] = NOTHING_AHEAD,
+    ) -> Draft:
         priced = parts(subscription, item.plan, item.period)
         usage = self._usage.of(subscription.consumer, priced)
-        return draft(subscription, item.plan, item.period, usage, item.catalogue, left, late)
+        return draft(subscription, item.plan, item.period, usage, item.catalogue, left, late, items, ahead)
 
     def _left(self, subscription: Subscription, item: Due, known: Sequence[Draft] | None = None) -> Standing:
         if not looks_back(subscription, item.plan):
@@ -121,18 +185,23 @@ class Writer:
 
     def _earlier(self, subscription: Subscription, item: Due) -> list[Paper]:
         """The subscription's papers before this one, issued or drafted in this run."""
-        if subscription.key not in self._papers:
-            invoices = self._book.invoices(consumer=subscription.consumer)
-            self._papers[subscription.key] = [
-                Paper(invoice.number, invoice.draft)
-                for invoice in invoices
-                if invoice.draft.subscription == subscription.key
-            ]
         return [
             paper
-            for paper in self._papers[subscription.key]
+            for paper in self._own(subscription)
             if paper.draft.period.start < item.period.start or (paper.draft.opening and not item.opening)
         ]
+
+    def _own(self, subscription: Subscription) -> list[Paper]:
+        """All papers of the subscription that were not taken back."""
+        if subscription.key not in self._papers:
+            self._papers[subscription.key] = [
+                Paper(invoice.number, part, before, tuple(self._credited.get(invoice.number, ())))
+                for invoice in self._book.invoices(consumer=subscription.consumer)
+                if invoice.number not in self._taken_back
+                for before, part in invoice.draft.parts
+                if part.subscription == subscription.key
+            ]
+        return self._papers[subscription.key]
 
     def _before(self, item: Due) -> list[Subscription]:
         """Subscriptions of the same customer whose consumers use a shared pool first."""

@@ -113,11 +113,11 @@ class EngineMetrics:
 
     def issued(self, invoices: Iterable[Invoice]) -> None:
         for invoice in invoices:
-            draft = invoice.draft
-            self._issued.labels(draft.plan).inc()
-            amount = float(draft.total.exact)
-            if amount > 0:
-                self._invoiced.labels(draft.plan, draft.currency.code).inc(amount)
+            for _, part in invoice.draft.parts:
+                self._issued.labels(part.plan).inc()
+                amount = float(part.total.exact)
+                if amount > 0:
+                    self._invoiced.labels(part.plan, part.currency.code).inc(amount)
 
 
 def _counter(registry: CollectorRegistry, name: str, what: str, labels: list[str]) -> Counter:

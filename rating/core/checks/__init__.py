@@ -54,7 +54,7 @@ def check_invoices(
     """Every rule about invoices, their steps and their credit notes; `moves` of wallets have paid some of them."""
     for rule in INVOICE_RULES:
         yield from rule(records)
-    yield from windows_billed_once(records, taken_back(records, entries, notes))
+    yield from windows_billed_once(records, taken_back(entries, notes))
     yield from entries_as_kept(entries, records)
     yield from steps_are_allowed(entries, records, notes, moves)
     yield from numbers_without_gaps(notes, "credit note", invoice_number)

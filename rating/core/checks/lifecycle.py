@@ -133,13 +133,11 @@ def credits_within_invoices(notes: Sequence[CreditRecord], invoices: Sequence[Re
             )
 
 
-def taken_back(
-    invoices: Sequence[Record], entries: Sequence[EntryRecord], notes: Sequence[CreditRecord]
-) -> frozenset[str]:
-    """Numbers of the invoices that charge nothing any more: void, or credited as a whole and issued anew."""
+def taken_back(entries: Sequence[EntryRecord], notes: Sequence[CreditRecord]) -> frozenset[str]:
+    """Numbers of the invoices that charge nothing any more: void, or credited as a whole."""
     void = {one.invoice for one in entries if one.step == Step.VOID}
-    replaced = {part.replaces for one in invoices if (kept := paper(one)) is not None for _, part in kept.draft.parts}
-    return frozenset(void | (replaced & {one.invoice for one in notes}))
+    whole = {note.draft.invoice for note in map(_note, notes) if note is not None and note.draft.takes_back}
+    return frozenset(void | whole)
 
 
 def _kept(one: EntryRecord) -> KeptEntry | None:
