@@ -7,6 +7,7 @@ from .asgi import UsageMiddleware
 from .billable import Response, by_header, by_status
 from .calls import Call, counted
 from .consumers import Request, first_of, from_header, from_jwt_claim, from_state
+from .django import django_endpoint
 from .durable import DurableStore
 from .durable_counter import DurableCounter
 from .exposition import metrics_app, metrics_wsgi_app
@@ -41,6 +42,7 @@ __all__ = [
     "by_header",
     "by_status",
     "counted",
+    "django_endpoint",
     "endpoints_of",
     "first_of",
     "from_header",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, TypeAlias
 
@@ -20,7 +21,7 @@ from .guard import named
 from .inference import InferenceMetrics
 from .routes import template
 from .tokens import TokenReader
-from .usage import UsageMetrics
+from .usage import Series, UsageMetrics
 from .vocabulary import ANONYMOUS, CLIENT_CLOSED, SERVER_BROKE, UNKNOWN, UNMATCHED
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -29,6 +30,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 EndpointRule: TypeAlias = Callable[[Scope], "str | None"]
 
+BODIES = frozenset({"http.response.body", "http.response.pathsend", "http.response.zerocopysend"})
 # A stream's bytes are counted while it runs, at most this often (seconds), and at its end.
 STREAM_INTERVAL = 1.0
 
@@ -123,6 +125,7 @@ class _Exchange(_Watched):
         self.flushed = self.began
         self.reader: TokenReader | None = None
         self.expected = False
+        self.ready: tuple[str, Series] | None = None  # who, and what this response will add to
 
     async def run(self) -> None:
         try:
@@ -145,28 +148,40 @@ class _Exchange(_Watched):
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]
+        last = False
         if kind == "http.response.start":
             self.status = message["status"]
             self.raw_headers = message.get("headers", ())
             self._look_at(_header(self.raw_headers, b"content-type").split(b";")[0].strip().lower())
+        elif kind in BODIES:
+            last = not message.get("more_body", False)
+            if self.reader is not None:
+                self.reader.feed(message.get("body", b""))
+            if last and not self.counted:
+                # Looked up now, added to when it has left: the shorter the step, the fewer kills can fall into it.
+                with suppress(Exception):  # what is wrong is said when it is counted
+                    self.ready = self._found(self.status or SERVER_BROKE)
         try:
             await self.send(message)
         except OSError:  # how a server says that the client has gone
             self.left = True
+            self.ready = None
             raise
-        if kind == "http.response.body":
-            body = message.get("body", b"")
-            self.sent += len(body) if self.scope["method"] != "HEAD" else 0
-            if self.reader is not None:
-                self.reader.feed(body)
-            if not message.get("more_body", False):
+        if kind in BODIES:
+            self.sent += self._size(kind, message)
+            if last:
                 self.count(self.status or SERVER_BROKE)
             elif perf_counter() - self.flushed >= STREAM_INTERVAL:
                 self.flush()
-        elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
-            self.sent += int(_header(self.raw_headers, b"content-length") or 0)
-            if not message.get("more_body", False):
-                self.count(self.status or SERVER_BROKE)
+
+    def _size(self, kind: str, message: Message) -> int:
+        if kind != "http.response.body":
+            return int(_header(self.raw_headers, b"content-length") or 0)
+        return len(message.get("body", b"")) if self.scope["method"] != "HEAD" else 0
+
+    def _found(self, status: int) -> tuple[str, Series]:
+        who = self.middleware.who(self.request)
+        return who, self.metrics.series(who, self.where(), self.scope["method"], status, self._billable(status))
 
     def _look_at(self, content_type: bytes) -> None:
         stream = content_type == b"text/event-stream"
@@ -197,18 +212,10 @@ class _Exchange(_Watched):
         if self.counted:
             return
         self.counted = True
-        who = self.middleware.who(self.request)
+        who = UNKNOWN
         with self.metrics.faults("record"):  # first, and at once: the response has just left
-            self.metrics.record(
-                who,
-                self.where(),
-                self.scope["method"],
-                status,
-                seconds=perf_counter() - self.began,
-                received=self.received,
-                sent=self.sent,
-                billable=self._billable(status),
-            )
+            who, series = self.ready or self._found(status)
+            series.record(perf_counter() - self.began, self.received, self.sent)
         self.received = self.sent = 0
         with self.metrics.faults("connections"):
             self.middleware.connections.close(self)

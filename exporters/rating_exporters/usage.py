@@ -81,7 +81,7 @@ class UsageMetrics:
         if isinstance(self.requests, Remembers):
             for label in (CONSUMER, ENDPOINT):
                 self.guard.remember(label, self.requests.label_values(label))
-        self._bound: dict[tuple[str, str, str, int, bool], _Series] = {}
+        self._bound: dict[tuple[str, str, str, int, bool], Series] = {}
         self._warned: set[str] = set()
         self._lock = Lock()
 
@@ -98,16 +98,12 @@ class UsageMetrics:
         billable: bool = True,
     ) -> None:
         """Count one finished response. Bytes already counted while it streamed are not passed again."""
+        self.series(consumer, endpoint, method, status, billable).record(seconds, received, sent)
+
+    def series(self, consumer: str, endpoint: str, method: str, status: int, billable: bool) -> Series:
+        """What one kind of response adds to. Looked up before a response leaves, it is counted at once when it has."""
         series = self._bound.get((consumer, endpoint, method, status, billable))
-        if series is None:
-            series = self._bind(consumer, endpoint, method, status, billable)
-        series.requests.inc()
-        if received:
-            series.request_bytes.inc(received)
-        if sent:
-            series.response_bytes.inc(sent)
-        if series.durations is not None:
-            series.durations.observe(seconds)
+        return self._bind(consumer, endpoint, method, status, billable) if series is None else series
 
     def record_bytes(self, consumer: str, endpoint: str, method: str, received: int = 0, sent: int = 0) -> None:
         """Count bytes of a response that is still streaming."""
@@ -161,14 +157,14 @@ class UsageMetrics:
         known = method if method in METHODS else OTHER
         return admit(metric, CONSUMER, consumer), admit(metric, ENDPOINT, endpoint), known
 
-    def _bind(self, consumer: str, endpoint: str, method: str, status: int, billable: bool) -> _Series:
+    def _bind(self, consumer: str, endpoint: str, method: str, status: int, billable: bool) -> Series:
         labels = self._labels(REQUESTS, consumer, endpoint, method)
         code = str(status) if 100 <= status <= 599 else OTHER
         full = (*labels, code, "true" if billable else "false") if self.billable else (*labels, code)
         durations = None
         if self.durations is not None:
             durations = self.durations.labels(*(labels if self.duration_by_consumer else labels[1:]))
-        series = _Series(
+        series = Series(
             self.requests.labels(*full),
             self.request_bytes.labels(*labels),
             self.response_bytes.labels(*labels),
@@ -181,7 +177,7 @@ class UsageMetrics:
         return series
 
 
-class _Series:
+class Series:
     """The children one kind of response adds to, looked up once."""
 
     __slots__ = ("durations", "request_bytes", "requests", "response_bytes")
@@ -191,6 +187,16 @@ class _Series:
         self.request_bytes = request_bytes
         self.response_bytes = response_bytes
         self.durations = durations
+
+    def record(self, seconds: float, received: int, sent: int) -> None:
+        """Count one finished response, first of all that it was one."""
+        self.requests.inc()
+        if received:
+            self.request_bytes.inc(received)
+        if sent:
+            self.response_bytes.inc(sent)
+        if self.durations is not None:
+            self.durations.observe(seconds)
 
 
 def _method_and_template(endpoint: str) -> tuple[str, str]:

@@ -2,12 +2,13 @@
 
 The same promises as `asgi`: counted when the server has taken the last chunk (it asked for the next one and there was
 none), 500 when the application broke, 499 when the server closed the response early. Flask's route template is read
-from the request it leaves in the environ; for any other framework give `endpoint=`.
+from the request in the environ; for Django give `endpoint=django_endpoint`, for any other framework your own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from time import perf_counter
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -15,7 +16,7 @@ from typing import Any, TypeAlias
 from .billable import BillableRule, Response
 from .consumers import ConsumerRule, WsgiRequest
 from .guard import named
-from .usage import UsageMetrics
+from .usage import Series, UsageMetrics
 from .vocabulary import ANONYMOUS, CLIENT_CLOSED, SERVER_BROKE, UNKNOWN, UNMATCHED
 
 Environ: TypeAlias = dict[str, Any]
@@ -27,7 +28,7 @@ STREAM_INTERVAL = 1.0
 
 
 def flask_template(environ: Environ) -> str | None:
-    """The rule Flask (werkzeug) matched; werkzeug leaves its request in the environ."""
+    """The rule Flask (werkzeug) matched; its request is in the environ until the application has returned."""
     rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
     return getattr(rule, "rule", None)
 
@@ -35,7 +36,7 @@ def flask_template(environ: Environ) -> str | None:
 class UsageMiddlewareWSGI:
     """`app.wsgi_app = UsageMiddlewareWSGI(app.wsgi_app, metrics, from_header("x-api-key", keys=KEYS))`.
 
-    Parameters as of `UsageMiddleware`; `endpoint` reads the environ, after the application has run.
+    Parameters as of `UsageMiddleware`; `endpoint` reads the environ at the moment the response starts.
     """
 
     def __init__(
@@ -84,6 +85,8 @@ class _Exchange:
         self.began = self.flushed = perf_counter()
         self.status = SERVER_BROKE
         self.headers: list[tuple[str, str]] = []
+        self.endpoint: str | None = None
+        self.ready: Series | None = None
         self.sent = 0
         self.counted = False
         self.input = _Input(environ["wsgi.input"]) if "wsgi.input" in environ else _Input(None)
@@ -95,6 +98,10 @@ class _Exchange:
         digits = status[:3]
         self.status = int(digits) if digits.isdigit() else SERVER_BROKE
         self.headers = headers
+        self.ready = None
+        self.endpoint = (
+            self._template()
+        )  # now: Flask takes its request out of the environ before the last byte has left
         write = self.start_response(status, headers, exc_info) if exc_info else self.start_response(status, headers)
 
         def counted(data: bytes) -> Any:
@@ -120,11 +127,17 @@ class _Exchange:
             return
         self.counted = True
         with self.metrics.faults("record"):
-            self.metrics.record(
-                self._who(), self._where(), self.method, status,
-                seconds=perf_counter() - self.began, received=self.input.drain(), sent=self.sent,
-                billable=self._billable(status),
-            )  # fmt: skip
+            series = self.ready if self.ready is not None and status == self.status else self._found(status)
+            series.record(perf_counter() - self.began, self.input.drain(), self.sent)
+
+    def prepare(self) -> None:
+        """Look up what this response will add to, so that the step from its last byte to its count is a short one."""
+        if self.ready is None:
+            with suppress(Exception):  # what is wrong is said when it is counted
+                self.ready = self._found(self.status)
+
+    def _found(self, status: int) -> Series:
+        return self.metrics.series(self._who(), self._where(), self.method, status, self._billable(status))
 
     def _who(self) -> str:
         try:
@@ -134,6 +147,9 @@ class _Exchange:
             return UNKNOWN
 
     def _where(self) -> str:
+        return self._template() if self.endpoint is None else self.endpoint
+
+    def _template(self) -> str:
         try:
             return self.middleware.endpoint(self.environ) or UNMATCHED
         except Exception:  # noqa: BLE001 - foreign code
@@ -179,6 +195,7 @@ class _Body:
             exchange.count(SERVER_BROKE)
             raise
         self.last = len(chunk)
+        exchange.prepare()
         return chunk
 
     def close(self) -> None:
@@ -214,6 +231,16 @@ class _Input:
 
     def read(self, *size: int) -> bytes:
         return self._seen(self.stream.read(*size))
+
+    def readinto(self, buffer: memoryview) -> int:
+        """How werkzeug reads; a stream that cannot is read and copied."""
+        if hasattr(self.stream, "readinto"):
+            count = int(self.stream.readinto(buffer) or 0)
+            self.read_bytes += count
+            return count
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def readline(self, *size: int) -> bytes:
         return self._seen(self.stream.readline(*size))

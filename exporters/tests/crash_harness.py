@@ -1,4 +1,4 @@
-"""Kills a real uvicorn with workers under load, and keeps the clients' own log of what was delivered.
+"""Kills a real uvicorn or gunicorn with workers under load, and keeps the clients' own log of what was delivered.
 
 Used by the crash test and by the bench. A client counts a response as delivered when it has read its last byte.
 """
@@ -51,22 +51,34 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class Api:
-    """uvicorn with its workers, in a process group of its own."""
+# How each server is started: with its workers, without its logs.
+GUNICORN = ["gunicorn", "--chdir", str(HERE), "--log-level", "critical", "--graceful-timeout", "5"]
+SERVERS = {
+    "uvicorn": ["uvicorn", "crash_api:app", "--app-dir", str(HERE), "--log-level", "critical", "--no-access-log"],
+    "gunicorn uvicorn": [*GUNICORN, "-k", "uvicorn.workers.UvicornWorker", "crash_api:app"],
+    "gunicorn sync": [*GUNICORN, "-k", "sync", "crash_wsgi:app"],
+    "gunicorn gthread": [*GUNICORN, "-k", "gthread", "--threads", "8", "crash_wsgi:app"],
+}
 
-    def __init__(self, port: int, workers: int, state: Path | None) -> None:
-        self.port = port
+
+class Api:
+    """A server with its workers, in a process group of its own."""
+
+    def __init__(self, port: int, workers: int, state: Path | None, server: str = "uvicorn") -> None:
+        self.port, self.server = port, server
         environment = {**os.environ, **({"CRASH_STATE": str(state)} if state else {})}
-        command = [sys.executable, "-m", "uvicorn", "crash_api:app", "--app-dir", str(HERE), "--port", str(port)]
-        command += ["--workers", str(workers), "--log-level", "critical", "--no-access-log"]
+        where = ["--port", str(port)] if server == "uvicorn" else ["--bind", f"127.0.0.1:{port}"]
+        command = [sys.executable, "-m", *SERVERS[server], *where, "--workers", str(workers)]
         self.process = subprocess.Popen(command, env=environment, start_new_session=True)
 
     def workers(self) -> list[int]:
         """The pids of the live workers; empty when the parent is gone."""
         parent = self.process.pid
+        # uvicorn's are spawned beside a resource tracker; gunicorn's are forks of the parent.
+        mark = b"spawn_main" if self.server == "uvicorn" else b"gunicorn"
         try:
             children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-            return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+            return [int(pid) for pid in children if mark in Path(f"/proc/{pid}/cmdline").read_bytes()]
         except OSError:
             return []
 
@@ -103,7 +115,9 @@ def scrape(port: int) -> Counter[str] | None:
     return found
 
 
-def run(state: Path | None, *, kills: int, workers: int = 2, clients: int = 12, seed: int = 1) -> Story:
+def run(
+    state: Path | None, *, kills: int, workers: int = 2, clients: int = 12, seed: int = 1, server: str = "uvicorn"
+) -> Story:
     """Load, `kills` SIGKILLs at random moments (every fifth takes the whole server down), then a count."""
     story, port, rng = Story(), free_port(), random.Random(seed)
     stop = threading.Event()
@@ -133,7 +147,7 @@ def run(state: Path | None, *, kills: int, workers: int = 2, clients: int = 12, 
                 story.falls += any(now[consumer] < value for consumer, value in before.items())
                 before = now
 
-    api = Api(port, workers, state)
+    api = Api(port, workers, state, server)
     threads = [threading.Thread(target=client, args=(f"c{n}",)) for n in range(clients)]
     threads.append(threading.Thread(target=watch))
     try:
@@ -145,7 +159,7 @@ def run(state: Path | None, *, kills: int, workers: int = 2, clients: int = 12, 
             if story.kills % 5 == 4:
                 story.kills += max(len(api.workers()), 1)
                 api.kill_all()
-                api = Api(port, workers, state)
+                api = Api(port, workers, state, server)
                 api.wait_until_up()
             elif len(pids := api.workers()) == workers:
                 os.kill(rng.choice(pids), signal.SIGKILL)

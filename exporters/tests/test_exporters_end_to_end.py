@@ -1,4 +1,4 @@
-"""Workers, a thousand consumers, restarts and a Prometheus outage: what Prometheus holds is what was delivered."""
+"""Eight workers, a thousand consumers, restarts and a Prometheus outage: `rating usage` is what was delivered."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import time
 import urllib.parse
 import urllib.request
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from rating.cli import run as rating
 
 CONSUMERS = 1_000
 CONFIG = """
@@ -70,17 +73,66 @@ def load(port: int, stop: threading.Event, delivered: Counter[str], seed: int) -
     connection.close()
 
 
+CATALOGUE = """
+version: 1
+currency: USD
+meters:
+  calls:
+    metric: api_requests_total
+    consumer: consumer_id
+    where: {{status: "2.."}}
+    counter: durable
+    window: 1m
+    lookback: 5m
+    settling: 1s
+    scrape_interval: 1s
+    coverage: 1%     # of these minutes the story fills but seconds
+plans:
+  pro: {{name: Pro, charges: [{{meter: calls, unit_price: "0.01"}}]}}
+subscriptions:
+{subscriptions}
+"""
+
+
+def used(
+    folder: Path, url: str, begun: datetime, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Counter[str]:
+    """What `rating collect` and `rating usage` say of the minutes since `begun`; waits until the last one is over."""
+    first = begun.replace(second=0, microsecond=0)
+    after = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+    time.sleep((after - datetime.now(UTC)).total_seconds() + 2.5)  # and settled
+    rows = (f"  - {{consumer: c{n}, plan: pro, start: {begun - timedelta(days=1):%Y-%m-%d}}}" for n in range(CONSUMERS))
+    (folder / "catalogue.yaml").write_text(CATALOGUE.format(subscriptions="\n".join(rows)))
+    monkeypatch.setenv("RATING_CATALOG", str(folder / "catalogue.yaml"))
+    monkeypatch.setenv("RATING_DATABASE_URL", f"sqlite:///{folder / 'book.db'}")
+    monkeypatch.setenv("RATING_PROMETHEUS_URL", url)
+    span = ["--from", f"{first:%Y-%m-%dT%H:%M}", "--to", f"{after:%Y-%m-%dT%H:%M}"]
+    capsys.readouterr()
+    assert rating(["collect", *span]) == 0, capsys.readouterr()
+    capsys.readouterr()
+    assert rating(["usage", *span, "--format", "json"]) == 0
+    found: Counter[str] = Counter()
+    for row in json.loads(capsys.readouterr().out):
+        found[row["consumer"]] += int(row["quantity"])
+    return +found
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs a prometheus binary on the PATH")
-def test_prometheus_holds_each_consumers_deliveries_to_the_one(tmp_path: Path, crash_harness: Any) -> None:
+def test_rating_usage_is_each_consumers_deliveries_to_the_one(
+    tmp_path: Path, crash_harness: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     harness: ModuleType = crash_harness
-    port, workers = harness.free_port(), 4
+    port, workers, begun = harness.free_port(), 8, datetime.now(UTC)
     api = harness.Api(port, workers, tmp_path / "state")
     prometheus = Prometheus(tmp_path, harness.free_port(), port)
     stop, logs = threading.Event(), [Counter[str]() for _ in range(8)]
     threads = [threading.Thread(target=load, args=(port, stop, log, seed)) for seed, log in enumerate(logs)]
     try:
         api.wait_until_up()
+        deadline = time.monotonic() + 30
+        while not prometheus.query("up == 1") and time.monotonic() < deadline:
+            time.sleep(0.1)  # a target that was scraped before a consumer came: his counter began at zero
         for thread in threads:
             thread.start()
         for restart in range(3):
@@ -104,6 +156,7 @@ def test_prometheus_holds_each_consumers_deliveries_to_the_one(tmp_path: Path, c
             rows = prometheus.query("sum by (consumer_id) (api_requests_total)")
             held = {labels["consumer_id"]: int(value) for labels, value in rows}
         resets = prometheus.query("sum(resets(api_requests_total[10m]))")
+        usage = used(tmp_path, f"http://127.0.0.1:{prometheus.port}", begun, monkeypatch, capsys)
     finally:
         stop.set()
         prometheus.stop()
@@ -111,3 +164,4 @@ def test_prometheus_holds_each_consumers_deliveries_to_the_one(tmp_path: Path, c
     assert delivered.total() > 100
     assert held == delivered
     assert [value for _, value in resets] == [0]
+    assert usage == delivered
