@@ -128,6 +128,8 @@ def _unnamed(settings: Settings) -> PrometheusSource:
         client_cert=settings.prometheus_client_cert,
         client_key=settings.prometheus_client_key,
         dialect=settings.prometheus_dialect,
+        read=settings.prometheus_read,
+        queries_at_once=settings.prometheus_queries,
     )
 
 
@@ -143,10 +145,10 @@ def _named(settings: Settings) -> dict[str, PrometheusSource]:
         return {}
     file = Path(settings.sources)
     specs = compile_sources(str(file), _read(file, "set RATING_SOURCES to the file of sources"))
-    return {name: _source(spec, file) for name, spec in specs.items()}
+    return {name: _source(spec, file, settings) for name, spec in specs.items()}
 
 
-def _source(spec: SourceSpec, file: Path) -> PrometheusSource:
+def _source(spec: SourceSpec, file: Path, settings: Settings) -> PrometheusSource:
     def beside(name: str | None) -> str:
         # A path is meant from where the file lies, wherever the command is run.
         return str(file.parent / name) if name else ""
@@ -165,6 +167,8 @@ def _source(spec: SourceSpec, file: Path) -> PrometheusSource:
         client_cert=beside(spec.client_cert),
         client_key=beside(spec.client_key),
         dialect=spec.dialect,
+        read=settings.prometheus_read,
+        queries_at_once=settings.prometheus_queries,
     )
 
 

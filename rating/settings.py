@@ -39,6 +39,8 @@ class Settings:
     prometheus_client_cert: str = _setting("", "client certificate, PEM")
     prometheus_client_key: str = _setting("", "key of the client certificate, PEM")
     prometheus_dialect: str = _setting("prometheus", "prometheus, thanos, mimir or victoriametrics")
+    prometheus_read: str = _setting("auto", "how samples are read: auto, promql or remote (remote read)")
+    prometheus_queries: int = _setting(2, "how much one Prometheus server is asked for at a time")
     sources: str = _setting("", "a YAML file of named sources that meters may choose")
     collect_workers: int = _setting(4, "windows read at once in a backfill, at most")
     listen: str = _setting("127.0.0.1:9465", "address and port of /metrics and /healthz in `rating run`")

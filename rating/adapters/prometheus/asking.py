@@ -6,13 +6,41 @@ Keeps what the evidence needs: the queries with their instants, and every warnin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, wait
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from rating.adapters.prometheus.client import Client, milliseconds
 from rating.adapters.prometheus.decoding import AnyReply, MatrixReply, NamesReply, VectorReply, labels
-from rating.core.counters import SOURCE, Name, Naming, Reading, Scale, Series, column
+from rating.core.counters import (
+    SOURCE,
+    Column,
+    Integers,
+    Name,
+    Naming,
+    Roster,
+    Scale,
+    Series,
+    doubles,
+    quantised,
+)
+from rating.core.meters import Meter
 from rating.core.windows import Query
 from rating.errors import EdgeDisagrees
+
+METRIC_NAME = "__name__"
+Doubles = NDArray[Any]
+"""float64."""
+Samples = tuple[Integers, Doubles]
+"""Times and values of one series."""
+Spelling = Callable[[bytes], dict[str, str]]
+"""Reads the labels of a series from the bytes of an answer."""
 
 # Prometheus puts remarks about a query's style among the warnings of some versions; they do not doubt the answer.
 _REMARK = "PromQL info:"
@@ -20,29 +48,58 @@ _LONG = 300
 
 
 class Names:
-    """Label sets seen so far: raw bytes to a number for the series and its name. Lasts from window to window."""
+    """Label sets seen so far, as raw bytes, and the numbers of their series. Lasts from window to window."""
 
-    _LIMIT = 2_000_000
+    _LIMIT = 3_000_000
 
-    def __init__(self, naming: Naming) -> None:
-        self._naming = naming
-        self._by_bytes: dict[tuple[int, bytes], tuple[int, Name]] = {}
-        self._by_labels: dict[tuple[tuple[str, str], ...], int] = {}
+    def __init__(self, meter: Meter) -> None:
+        self.roster = Roster(Naming(meter))
+        self._metric = meter.metric
+        self._named = f'"__name__":"{meter.metric}",'.encode()
+        self._known: dict[tuple[object, ...], dict[bytes, int]] = {}
+        self._spelled: list[tuple[bytes, int, Spelling]] = []
+        self._guard = threading.Lock()
 
     @property
     def full(self) -> bool:
         """Pods come and go, and their label sets would pile up for ever: then it is time to begin anew."""
-        return len(self._by_bytes) >= self._LIMIT
+        return sum(map(len, self._known.values())) >= self._LIMIT
 
-    def of(self, server: int, raw: bytes) -> tuple[int, Name]:
-        known = self._by_bytes.get((server, raw))
-        if known is None:
-            found = labelled(labels(raw), server)
-            # Functions differ in whether they keep the metric's name: the number is that of the labels without it.
-            key = tuple(sorted(pair for pair in found.items() if pair[0] != "__name__"))
-            known = (self._by_labels.setdefault(key, len(self._by_labels)), self._naming.name(found))
-            self._by_bytes[server, raw] = known
-        return known
+    def of_json(self, server: int, raws: Iterable[bytes]) -> Integers:
+        """The numbers of series by their labels in an answer's JSON."""
+        # Functions differ in whether they keep the metric's name.
+        return self.of(server, (raw.replace(self._named, b"", 1) for raw in raws), labels)
+
+    def of(self, server: int, raws: Iterable[bytes], spelling: Spelling) -> Integers:
+        """The numbers of series by their labels, in whatever spelling."""
+        known = self._known.setdefault((server, spelling), {})
+        found = array("q")
+        for raw in raws:
+            number = known.get(raw)
+            if number is None:
+                number = known[raw] = self._enter(server, raw, spelling)
+            found.append(number)
+        return np.array(found, dtype=np.int64)
+
+    def _enter(self, server: int, raw: bytes, spelling: Spelling) -> int:
+        with self._guard:
+            number = self.roster.number(labelled(spelling(raw), server))
+            if number == len(self._spelled):
+                self._spelled.append((raw, server, spelling))
+            return number
+
+    def number(self, found: Mapping[str, str]) -> int:
+        """The number of the series with these labels."""
+        own = {name: value for name, value in found.items() if name != SOURCE}
+        return int(self.of_json(int(found.get(SOURCE, 0)), [msgspec.json.encode(own)])[0])
+
+    def labels(self, number: int) -> dict[str, str]:
+        """The labels of a series."""
+        raw, server, spelling = self._spelled[number]
+        return labelled({METRIC_NAME: self._metric, **spelling(raw)}, server)
+
+    def name(self, number: int) -> Name:
+        return self.roster.naming.name(self.labels(number))
 
 
 def labelled(found: dict[str, str], server: int) -> dict[str, str]:
@@ -55,101 +112,130 @@ def labelled(found: dict[str, str], server: int) -> dict[str, str]:
 class Asking:
     """Raises as Client does; one server that fails fails the question, for a part is not the whole."""
 
-    def __init__(self, clients: Sequence[Client], names: Names, scale: Scale, hides: str = "") -> None:
+    def __init__(
+        self, clients: Sequence[Client], names: Names, scale: Scale, hides: str = "", pool: Executor | None = None
+    ) -> None:
         """`hides`: a label whose values are secrets, such as API keys; evidence and errors show none of them."""
-        self._clients = clients
-        self._names = names
-        self._scale = scale
-        self._secret = re.compile(rf'\b{hides}=~"(?:[^"\\]|\\.)*"') if hides else None
+        self.clients = clients
+        self.names = names
+        self.scale = scale
+        self._secret = re.compile(rf'\b{hides}(=|!)~"(?:[^"\\]|\\.)*"') if hides else None
+        self._pool = pool
+        self._begun: dict[tuple[str, int], list[Future[VectorReply]]] = {}
         self.queries: list[Query] = []
         self.warnings: dict[str, None] = {}
         self.infos: dict[str, None] = {}
 
-    def readings(self, text: str, at: int) -> dict[int, Reading]:
-        """A vector of counter readings in units of the meter, by the number of their series."""
-        result: dict[int, Reading] = {}
+    def begin(self, text: str, at: int) -> None:
+        """Send a question whose answer is a vector ahead of the moment when it is needed."""
+        if self._pool is not None and (text, at) not in self._begun:
+            shown = self.shown(text)
+            self._begun[text, at] = [
+                self._pool.submit(client.query, VectorReply, text, at, shown) for client in self.clients
+            ]
+
+    def end(self) -> None:
+        """Leave no question of this conversation behind on a server: after a failure some may still be on their way."""
+        begun = [future for futures in self._begun.values() for future in futures if not future.cancel()]
+        self._begun.clear()
+        wait(begun)
+
+    def readings(self, text: str, at: int) -> Column:
+        """A vector of counter readings in units of the meter."""
+        numbers, values = self.vector(text, at)
+        return Column(numbers, self.units(text, values, self.scale))
+
+    def vector(self, text: str, at: int) -> tuple[Integers, Doubles]:
+        """A vector as it comes: the number of each series and its value."""
+        numbers, values = [np.empty(0, dtype=np.int64)], [np.empty(0)]
         for server, reply in self._vectors(text, at):
             items = reply.data.result
-            values = _column(self._shown(text), [item.value[1] for item in items], self._scale)
-            for item, value in zip(items, values, strict=True):
-                key, name = self._names.of(server, bytes(item.metric))
-                result[key] = Reading(name, value)
-        return result
-
-    def items(self, text: str, at: int) -> Iterator[tuple[int, Name, str]]:
-        """A vector as it comes: each series' number, its name, and the text of its value."""
-        for server, reply in self._vectors(text, at):
-            for item in reply.data.result:
-                yield *self._names.of(server, bytes(item.metric)), item.value[1]
+            numbers.append(self.names.of_json(server, (bytes(item.metric) for item in items)))
+            values.append(self._doubles(text, [item.value[1] for item in items]))
+        return np.concatenate(numbers), np.concatenate(values)
 
     def values(self, text: str, at: int, scale: Scale) -> list[tuple[dict[str, str], int]]:
         """A vector of anything: labels and value in whole units of the scale."""
         result = []
         for server, reply in self._vectors(text, at):
             items = reply.data.result
-            found = _column(self._shown(text), [item.value[1] for item in items], scale)
+            found = self.units(text, self._doubles(text, [item.value[1] for item in items]), scale).tolist()
             result += [(labelled(labels(item.metric), server), value) for item, value in zip(items, found, strict=True)]
         return result
 
-    def samples(self, text: str, at: int, scale: Scale, since: int, before: int) -> list[Series]:
+    def raw(self, text: str, at: int, since: int, before: int) -> Iterator[tuple[dict[str, str], Samples]]:
         """Raw samples with since <= t < before: servers disagree about the ends of a range, so it is cut here."""
-        result = []
-        for server, client in enumerate(self._clients):
-            reply = self._kept(client.query(MatrixReply, text, at, self._shown(text)))
+        for server, client in enumerate(self.clients):
+            reply = self._kept(client.query(MatrixReply, text, at, self.shown(text)))
             for item in reply.data.result:
-                inside = [
-                    (time, value)
-                    for time, value in ((milliseconds(seconds), value) for seconds, value in item.values)
-                    if since <= time < before and not (client.dialect.shows_markers and value == "NaN")
-                ]
-                if inside:
-                    units = _column(self._shown(text), [value for _, value in inside], scale)
-                    found = labelled(labels(item.metric), server)
-                    result.append(Series(found, [time for time, _ in inside], units))
-            self._note(text, at, len(reply.data.result))
-        return result
+                # Prometheus writes milliseconds as seconds with three decimals.
+                times = np.rint(np.array([seconds for seconds, _ in item.values]) * 1000).astype(np.int64)
+                inside = (times >= since) & (times < before)
+                found = self._doubles(text, [value for _, value in item.values])
+                if client.dialect.shows_markers:
+                    inside &= ~np.isnan(found)
+                if inside.any():
+                    yield labelled(labels(item.metric), server), (times[inside], found[inside])
+            self.note(text, at, len(reply.data.result))
+
+    def samples(self, text: str, at: int, scale: Scale, since: int, before: int) -> list[Series]:
+        """`raw` in whole units of the scale."""
+        return [
+            Series(found, times.tolist(), self.units(text, values, scale).tolist())
+            for found, (times, values) in self.raw(text, at, since, before)
+        ]
 
     def instants(self, text: str, start: int, end: int, step: int) -> list[int]:
         """The steps of a range query at which anything answered, on any server."""
         found: set[int] = set()
-        for client in self._clients:
+        for client in self.clients:
             reply = self._kept(client.query_range(MatrixReply, text, start, end, step))
             found.update(milliseconds(seconds) for item in reply.data.result for seconds, _ in item.values)
-            self._note(text, end, len(reply.data.result))
+            self.note(text, end, len(reply.data.result))
         return sorted(found)
 
     def label_values(self, label: str, series: str, start: int, end: int) -> set[str]:
         parameters = {"match[]": series, "start": f"{start / 1000:.3f}", "end": f"{end / 1000:.3f}"}
         path = f"/api/v1/label/{label}/values"
-        return {name for client in self._clients for name in self._kept(client.get(NamesReply, path, parameters)).data}
+        return {name for client in self.clients for name in self._kept(client.get(NamesReply, path, parameters)).data}
+
+    def units(self, text: str, values: Doubles, scale: Scale) -> Integers:
+        """Values in whole units of the scale; raises EdgeDisagrees for what no counter can hold."""
+        try:
+            return quantised(values, scale)
+        except ValueError as error:
+            raise EdgeDisagrees(f"{self.shown(text)}: {error}; a counter cannot be billed from that") from error
+
+    def _doubles(self, text: str, values: Sequence[str]) -> Doubles:
+        try:
+            return doubles(values)
+        except ValueError as error:
+            raise EdgeDisagrees(f"{self.shown(text)}: {error}; a counter cannot be billed from that") from error
 
     def _vectors(self, text: str, at: int) -> Iterable[tuple[int, VectorReply]]:
-        for server, client in enumerate(self._clients):
-            reply = self._kept(client.query(VectorReply, text, at, self._shown(text)))
-            self._note(text, at, len(reply.data.result))
+        self.begin(text, at)
+        begun = self._begun.get((text, at))
+        for server, client in enumerate(self.clients):
+            answer = client.query(VectorReply, text, at, self.shown(text)) if begun is None else begun[server].result()
+            reply = self._kept(answer)
+            self.note(text, at, len(reply.data.result))
             yield server, reply
+        self._begun.pop((text, at), None)
 
-    def _note(self, text: str, at: int, series: int) -> None:
+    def note(self, text: str, at: int, series: int) -> None:
         """For the evidence. A query that names hundreds of counters is cut: it is kept for every window, for years."""
-        text = self._shown(text)
+        text = self.shown(text)
         shown = text if len(text) <= _LONG else f"{text[:_LONG]}... ({len(text)} characters)"
         self.queries.append(Query(shown, at, series))
 
-    def _shown(self, text: str) -> str:
+    def shown(self, text: str) -> str:
         """The query as evidence and errors may show it."""
         if self._secret is None:
             return text
-        return self._secret.sub(lambda match: f'{match[0].partition("=~")[0]}=~"..."', text)
+        return self._secret.sub(lambda match: f'{match[0].partition("~")[0]}~"..."', text)
 
     def _kept(self, reply: AnyReply) -> AnyReply:
         for warning in reply.warnings:
             (self.infos if warning.startswith(_REMARK) else self.warnings)[warning] = None
         self.infos.update(dict.fromkeys(reply.infos))
         return reply
-
-
-def _column(text: str, values: Sequence[str], scale: Scale) -> list[int]:
-    try:
-        return column(values, scale)
-    except ValueError as error:
-        raise EdgeDisagrees(f"{text}: {error}; a counter cannot be billed from that") from error

@@ -8,10 +8,11 @@ each failure told apart by what the caller should do.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -27,6 +28,39 @@ from rating.errors import EdgeRefused, EdgeUnavailable
 
 _CHUNK = 1 << 20
 _SHOWN = 160
+
+
+class Exchange:
+    """One answer of a server while it arrives."""
+
+    def __init__(self, response: requests.Response, deadline: float) -> None:
+        self._response, self._deadline = response, deadline
+        self.status = response.status_code
+        self.content_type: str = response.headers.get("Content-Type", "")
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body as it arrives, so that the time limit holds however slowly it drips."""
+        while piece := self._response.raw.read1(_CHUNK, decode_content=True):
+            yield piece
+            self._in_time()
+
+    @property
+    def chunked(self) -> bool:
+        """Whether `wire` gives the body in HTTP's own chunks."""
+        return bool(self._response.raw.chunked) and not self._response.headers.get("Content-Encoding")
+
+    def wire(self) -> Iterator[bytes]:
+        """The body with HTTP's own chunks around it: a hundred thousand small ones take long to take apart one by one.
+        The caller sees where the last one ends, and reads no further."""
+        connection: Any = self._response.raw
+        connection = connection._fp.fp
+        while piece := connection.read1(_CHUNK):
+            yield piece
+            self._in_time()
+
+    def _in_time(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise requests.exceptions.ReadTimeout
 
 
 class Client(PrometheusConnect):  # type: ignore[misc]
@@ -93,18 +127,20 @@ class Client(PrometheusConnect):  # type: ignore[misc]
             self._refuse_bad_body(status, content_type, body, where, error)
         if status == 200 and reply.status == "success":
             return reply
-        raise _refusal(status, reply.error_type, reply.error, where)
+        raise refusal(status, reply.error_type, reply.error, where)
 
-    def _exchange(self, path: str, form: Mapping[str, str], where: str, method: str) -> tuple[int, str, bytes]:
-        """Status, content type and whole body, within the time limit however slowly the body drips."""
+    @contextmanager
+    def send(
+        self, method: str, path: str, where: str, *, headers: Mapping[str, str] | None = None, **content: Any
+    ) -> Iterator[Exchange]:
+        """An answer while it arrives, within the time limit however slowly it drips; errors say `where`."""
         deadline = time.monotonic() + self._timeout
-        data = {"data": form} if method == "POST" else {"params": form}
         try:
             with self._session.request(
                 method,
                 f"{self.url}{path}",
-                **data,
-                headers=self.headers,
+                **content,
+                headers={**self.headers, **(headers or {})},
                 auth=self.auth,
                 # Said here once more: REQUESTS_CA_BUNDLE in the environment would take the session's place.
                 verify=self._session.verify,
@@ -112,7 +148,7 @@ class Client(PrometheusConnect):  # type: ignore[misc]
                 stream=True,
             ) as response:
                 self._note_time(response.headers.get("Date"))
-                return response.status_code, response.headers.get("Content-Type", ""), _whole(response, deadline)
+                yield Exchange(response, deadline)
         except (
             requests.exceptions.InvalidURL,
             requests.exceptions.MissingSchema,
@@ -123,12 +159,17 @@ class Client(PrometheusConnect):  # type: ignore[misc]
             raise EdgeRefused(
                 f"{where}: TLS failed ({_root(error)}); check the certificate authority and the certificate"
             ) from error
-        except (requests.exceptions.Timeout, ReadTimeoutError) as error:
+        except (requests.exceptions.Timeout, ReadTimeoutError, TimeoutError) as error:
             raise EdgeUnavailable(
                 f"{where}: no whole answer within {self._timeout:g} s; retry, or raise RATING_PROMETHEUS_TIMEOUT"
             ) from error
-        except (requests.exceptions.RequestException, HTTPError) as error:
+        except (requests.exceptions.RequestException, HTTPError, ConnectionError) as error:
             raise EdgeUnavailable(f"{where}: cannot be reached ({_root(error)}); is it running there?") from error
+
+    def _exchange(self, path: str, form: Mapping[str, str], where: str, method: str) -> tuple[int, str, bytes]:
+        """Status, content type and whole body."""
+        with self.send(method, path, where, **{"data" if method == "POST" else "params": form}) as exchange:
+            return exchange.status, exchange.content_type, b"".join(exchange.pieces())
 
     def _note_time(self, date: str | None) -> None:
         if date:
@@ -154,9 +195,9 @@ class Client(PrometheusConnect):  # type: ignore[misc]
         self, status: int, content_type: str, body: bytes, where: str, error: msgspec.DecodeError
     ) -> NoReturn:
         if status >= 500 or status == 429:
-            raise _refusal(status, "", body[:_SHOWN].decode("utf-8", "replace"), where)
+            raise refusal(status, "", body[:_SHOWN].decode("utf-8", "replace"), where)
         if status in (401, 403, 404):
-            raise _refusal(status, "", "", where)
+            raise refusal(status, "", "", where)
         if "json" in content_type or body[:1] == b"{":
             raise EdgeUnavailable(
                 f"{where}: the answer is cut short after {len(body)} bytes ({error}); retry"
@@ -167,7 +208,7 @@ class Client(PrometheusConnect):  # type: ignore[misc]
         ) from error
 
 
-def _refusal(status: int, kind: str, error: str, where: str) -> EdgeRefused | EdgeUnavailable:
+def refusal(status: int, kind: str, error: str, where: str) -> EdgeRefused | EdgeUnavailable:
     said = " ".join(error.split()) or "no reason given"
     match status:
         case 401 | 403:
@@ -183,16 +224,6 @@ def _refusal(status: int, kind: str, error: str, where: str) -> EdgeRefused | Ed
     if kind in ("timeout", "canceled") or status >= 500:
         return EdgeUnavailable(f"{where}: HTTP {status}, {said}; retry later")
     return EdgeRefused(f"{where}: HTTP {status} {kind}, {said}; check the meter")
-
-
-def _whole(response: requests.Response, deadline: float) -> bytes:
-    """The body as it arrives, so that the time limit holds however slowly it drips."""
-    chunks = []
-    while chunk := response.raw.read1(_CHUNK, decode_content=True):
-        chunks.append(chunk)
-        if time.monotonic() > deadline:
-            raise requests.exceptions.ReadTimeout
-    return b"".join(chunks)
 
 
 def _seconds(milliseconds: int) -> str:

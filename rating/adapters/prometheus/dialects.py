@@ -18,16 +18,21 @@ class Dialect:
     """Whether /api/v1/status/runtimeinfo says how long samples are kept."""
     shows_markers: bool = False
     """Whether raw samples come with the markers that end a series, as NaN. It keeps no other NaN."""
+    streams: bool = False
+    """Whether it may serve remote read in streamed chunks."""
+    tells_config: bool = False
+    """Whether /api/v1/status/config says which external labels remote read adds."""
 
 
 DIALECTS: Mapping[str, Dialect] = {
     dialect.name: dialect
     for dialect in (
-        Dialect("prometheus", tells_retention=True),
+        Dialect("prometheus", tells_retention=True, streams=True, tells_config=True),
         # Thanos answers with what it could reach unless told not to; its deduplication switches between replicas and
         # can lose an increment, so the replicas are asked for and merged here.
         Dialect("thanos", {"partial_response": "false", "dedup": "false"}),
-        Dialect("mimir"),
+        # Its remote read adds no labels.
+        Dialect("mimir", streams=True),
         # Cached rollups may miss samples that arrived late.
         Dialect("victoriametrics", {"nocache": "1"}, shows_markers=True),
     )

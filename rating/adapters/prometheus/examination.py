@@ -10,19 +10,22 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import numpy as np
+
 from rating.adapters.prometheus import queries
 from rating.adapters.prometheus.asking import Asking
 from rating.adapters.prometheus.client import Client
 from rating.adapters.prometheus.decoding import BuildReply, VectorReply
 from rating.core.counters import EXACT, WHOLE, Accounts, unknown
 from rating.core.meters import Kind, Lifetime, Matcher, Meter
-from rating.core.periods import milliseconds
+from rating.core.periods import Period, milliseconds
 from rating.core.vocabulary import PROCESS_START, UP
 from rating.errors import EdgeError
 from rating.ports import Diagnosis, Verdict
 
 _LOOK = 60 * 60_000
 """Milliseconds of the past that are looked at: a meter that was silent for an hour deserves a word."""
+_RECENT = timedelta(hours=1)
 _DAY = 24 * 60 * 60_000
 _SKEW = timedelta(seconds=5)
 _SHOWN = 3
@@ -32,6 +35,8 @@ class Servers(Protocol):
     clients: list[Client]
 
     def asking(self, meter: Meter) -> Asking: ...
+
+    def way(self, meter: Meter, window: Period) -> Diagnosis: ...
 
     @property
     def retention(self) -> timedelta | None: ...
@@ -50,6 +55,7 @@ def examine(
         return
     yield from _retention(servers, meters, longest_period)
     for meter in meters:
+        yield servers.way(meter, Period(now - _RECENT, now))
         for one in meter.of_each_metric:
             about = f"{meter.name} ({one.metric})" if meter.added_metrics else meter.name
             try:
@@ -109,21 +115,21 @@ def _retention(servers: Servers, meters: Sequence[Meter], longest_period: timede
 def _meter(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
     counters = queries.counters(meter)
     readings = ask.readings(queries.last(counters, _LOOK), now)
-    if not readings:
+    if not len(readings.numbers):
         yield _absent(ask, meter, now)
         return
-    identities = len({reading.name.identity for reading in readings.values()})
-    consumers = {reading.name.consumer for reading in readings.values()} - {""}
-    yield Diagnosis(
-        Verdict.OK, meter.name, f"{identities} {meter.kind}s of {len(consumers)} consumers in the last hour"
-    )
+    roster = ask.names.roster
+    identities = len(np.unique(roster.identity[readings.numbers]))
+    accounts = np.unique(roster.account[readings.numbers]).tolist()
+    consumers = {roster.ledger.accounts[number][0] for number in accounts} - {""}
+    yield Diagnosis(Verdict.OK, meter.name, f"{identities} {meter.kind}s of {len(consumers)} consumers in the last hour")
     if meter.consumers:
         yield from _lookup(meter, consumers)
     yield from _labels(ask, meter, now)
     yield from _targets(ask, meter, now)
     yield from _survivors(ask, meter, now)
     yield from _interval(ask, meter, now)
-    largest = max(reading.units for reading in readings.values())
+    largest = int(readings.units.max())
     if largest >= EXACT // 2:
         hint = "restart the counter's process, or give the meter fewer digits"
         what = f"a counter stands at {largest}; beyond {EXACT} its float64 loses single units and windows are held"
@@ -142,7 +148,7 @@ def _lookup(meter: Meter, values: Collection[str]) -> Iterator[Diagnosis]:
 
 
 def _absent(ask: Asking, meter: Meter, now: int) -> Diagnosis:
-    if meter.where and any(ask.items(queries.last(meter.metric, _LOOK), now)):
+    if meter.where and len(ask.vector(queries.last(meter.metric, _LOOK), now)[0]):
         patterns = ", ".join(f"{matcher.label}: {matcher.pattern}" for matcher in meter.where)
         return Diagnosis(
             Verdict.FAIL,
@@ -157,7 +163,7 @@ def _absent(ask: Asking, meter: Meter, now: int) -> Diagnosis:
 def _labels(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
     for label in (meter.consumer, *meter.dimensions):
         nameless = (*meter.where, Matcher(label, ""))
-        missing = len(list(ask.items(queries.last(queries.selector(meter.metric, nameless), _LOOK), now)))
+        missing = len(ask.vector(queries.last(queries.selector(meter.metric, nameless), _LOOK), now)[0])
         if not missing:
             continue
         if label == meter.consumer:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import gc
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 
 from rating.adapters.prometheus.asking import Asking, Names
@@ -16,12 +17,15 @@ from rating.adapters.prometheus.client import Client
 from rating.adapters.prometheus.decoding import RuntimeReply
 from rating.adapters.prometheus.dialects import DIALECTS
 from rating.adapters.prometheus.examination import examine
-from rating.adapters.prometheus.gathering import Carried, Gathering
-from rating.core.counters import Naming, Readings, scale_of, together
+from rating.adapters.prometheus.gauges import Gauges
+from rating.adapters.prometheus.questions import Carried, Questions
+from rating.adapters.prometheus.remote.choice import Remote, Unserved, Way, compiled, probe, served
+from rating.adapters.prometheus.vectors import Vectors
+from rating.core.counters import Readings, scale_of, together
 from rating.core.meters import Kind, Meter
-from rating.core.periods import Period
-from rating.errors import EdgeRefused, SamplesMissing, WindowStillOpen
-from rating.ports import Diagnosis
+from rating.core.periods import Period, milliseconds
+from rating.errors import EdgeRefused, EdgeUnavailable, SamplesMissing, WindowStillOpen
+from rating.ports import Diagnosis, Verdict
 
 _ATTEMPTS = 3
 _SKEW = timedelta(seconds=5)
@@ -44,7 +48,12 @@ class PrometheusSource:
         client_cert: str = "",
         client_key: str = "",
         dialect: str = "prometheus",
+        read: str = Way.PROMQL,
+        queries_at_once: int = 2,
     ) -> None:
+        """`read` chooses the way samples are read; `queries_at_once` is how much one server is asked for at a time."""
+        if read not in set(Way):
+            raise EdgeRefused(f"way {read!r} of reading is unknown; RATING_PROMETHEUS_READ is one of {', '.join(Way)}")
         if dialect not in DIALECTS:
             raise EdgeRefused(
                 f"dialect {dialect!r} is unknown; RATING_PROMETHEUS_DIALECT is one of {', '.join(DIALECTS)}"
@@ -67,6 +76,11 @@ class PrometheusSource:
             )
             for url in urls
         ]
+        self._way = Way(read)
+        self._unserved = ""
+        """Why remote read was given up, once it was."""
+        self._probed = False
+        self._pool = ThreadPoolExecutor(queries_at_once * len(self.clients), "prometheus")
         self._names: dict[Meter, Names] = {}
         self._carried: dict[Meter, Carried] = {}
         self._retention: timedelta | None = None
@@ -76,29 +90,87 @@ class PrometheusSource:
         """A fresh conversation about a meter."""
         names = self._names.get(meter)
         if names is None or names.full:
-            names = self._names[meter] = Names(Naming(meter))
+            names = self._names[meter] = Names(meter)
             # Numbers of series mean nothing among other names.
             self._carried.pop(meter, None)
-        return Asking(self.clients, names, scale_of(meter), hides=meter.consumer if meter.consumers else "")
+        hides = meter.consumer if meter.consumers else ""
+        return Asking(self.clients, names, scale_of(meter), hides=hides, pool=self._pool)
 
     def read(self, meter: Meter, window: Period) -> Readings:
         return together([self._read(one, window) for one in meter.of_each_metric])
+
+    def remote(self, meter: Meter, window: Period) -> Remote:
+        """How this meter is read by remote read. Raises Unserved: not at all, or it was not asked for."""
+        if self._way is Way.PROMQL:
+            raise Unserved("RATING_PROMETHEUS_READ asks for PromQL")
+        if self._unserved:
+            raise Unserved(self._unserved)
+        found = served(self.clients, self._dialect, meter, window)
+        if self._way is Way.AUTO and not compiled():
+            raise Unserved("the extra `fast` is not installed (numba), and without it PromQL is faster")
+        if not self._probed:
+            try:
+                for client in self.clients:
+                    probe(client, milliseconds(window.end))
+            except Unserved as error:
+                self._unserved = str(error)
+                raise
+            self._probed = True
+        return found
+
+    def way(self, meter: Meter, window: Period) -> Diagnosis:
+        """Which way this meter is read, and why not by remote read."""
+        if meter.kind is Kind.GAUGE:
+            return Diagnosis(Verdict.OK, meter.name, "read by PromQL, as every gauge is")
+        try:
+            self.remote(meter.of_each_metric[0], window)
+        except (Unserved, EdgeUnavailable) as error:
+            if self._way is Way.REMOTE:
+                hint = "set RATING_PROMETHEUS_READ=auto to read it by PromQL"
+                return Diagnosis(Verdict.FAIL, meter.name, f"cannot be read by remote read: {error}", hint)
+            return Diagnosis(Verdict.OK, meter.name, f"read by PromQL: {error}")
+        slow = "" if compiled() else "install the extra `fast` (numba): without it chunks are decoded slowly"
+        return Diagnosis(Verdict.WARN if slow else Verdict.OK, meter.name, "read by remote read", slow)
+
+    def _gathering(self, meter: Meter, window: Period) -> Questions:
+        if meter.kind is Kind.GAUGE:
+            return Gauges(self.asking(meter), meter, window)
+        try:
+            found = self.remote(meter, window)
+        except Unserved as error:
+            if self._way is Way.REMOTE:
+                raise EdgeRefused(f"RATING_PROMETHEUS_READ asks for remote read, but {error}") from error
+            return Vectors(self.asking(meter), meter, window, self._carried.get(meter))
+        from rating.adapters.prometheus.remote.streamed import Streamed  # its libraries are an extra
+
+        return Streamed(self.asking(meter), meter, window, found.external)
+
+    def _gathered(self, meter: Meter, window: Period) -> tuple[Questions, Readings]:
+        gathering = self._gathering(meter, window)
+        try:
+            with _collector_paused(), closing(gathering):
+                return gathering, gathering.read()
+        except EdgeRefused as error:
+            if self._way is not Way.AUTO or not gathering.streamed:
+                raise
+            # What the probe could not know, such as an encoding of its own or a limit: from here on the other way.
+            self._unserved = str(error)
+        return self._gathered(meter, window)
 
     def _read(self, meter: Meter, window: Period) -> Readings:
         """The readings of a meter of one metric."""
         self._check_retention(window)
         for attempt in range(_ATTEMPTS):
-            gathering = Gathering(self.asking(meter), meter, window, self._carried.get(meter))
-            with _collector_paused():
-                readings = gathering.gauges() if meter.kind is Kind.GAUGE else gathering.read()
+            gathering, readings = self._gathered(meter, window)
             counts = readings.counts
             if counts is None or counts.clean + counts.rebuilt == counts.all or attempt == _ATTEMPTS - 1:
                 break
             self._carried.pop(meter, None)
         self._carried.pop(meter, None)
         self._check_ended(meter, window)
-        if not readings.warnings:
-            self._carried[meter] = gathering.carried()
+        carried = gathering.carried()
+        if carried is not None and not readings.warnings:
+            self._carried[meter] = carried
         return readings
 
     def examine(self, meters: Sequence[Meter], *, longest_period: timedelta, now: datetime) -> Iterator[Diagnosis]:

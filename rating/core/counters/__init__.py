@@ -8,9 +8,11 @@ from rating.core.counters.decide import RELEASED, decide
 from rating.core.counters.epochs import SAME_PROCESS
 from rating.core.counters.gauges import REACH
 from rating.core.counters.identities import SOURCE, Name, Naming
-from rating.core.counters.numbers import EXACT, THOUSANDTHS, WHOLE, Scale, column, scale_of, units
-from rating.core.counters.partition import Partition, Reading, partition
-from rating.core.counters.readings import Counts, Readings, Series, apart, together
+from rating.core.counters.numbers import EXACT, THOUSANDTHS, WHOLE, Scale, column, doubles, quantised, scale_of, units
+from rating.core.counters.partition import Column, Partition, partition
+from rating.core.counters.readings import Clean, Counts, Readings, Series, apart, together
+from rating.core.counters.roster import Integers, Roster
+from rating.core.counters.thinning import changes, deciding
 
 __all__ = [
     "EXACT",
@@ -23,18 +25,25 @@ __all__ = [
     "THOUSANDTHS",
     "WHOLE",
     "Accounts",
+    "Clean",
+    "Column",
     "Counts",
+    "Integers",
     "Name",
     "Naming",
     "Partition",
-    "Reading",
     "Readings",
+    "Roster",
     "Scale",
     "Series",
     "apart",
+    "changes",
     "column",
     "decide",
+    "deciding",
+    "doubles",
     "partition",
+    "quantised",
     "scale_of",
     "together",
     "units",

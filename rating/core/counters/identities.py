@@ -41,9 +41,13 @@ class Naming:
             self.identity(labels),
             self.replica(labels),
             self.target(labels),
-            labels.get(self._meter.consumer, ""),
-            tuple([labels.get(label, "") for label in self._meter.dimensions]),
+            *self.account(labels),
         )
+
+    def account(self, labels: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+        """The values of the consumer's label and of the dimensions."""
+        dimensions = tuple([labels.get(label, "") for label in self._meter.dimensions])
+        return labels.get(self._meter.consumer, ""), dimensions
 
     def identity(self, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         # An absent label and an empty one are the same thing to Prometheus.

@@ -79,11 +79,41 @@ def column(texts: Sequence[str], scale: Scale) -> list[int]:
     Raises:
         ValueError: one is not a finite number.
     """
+    whole, safe = _whole(doubles(texts), scale)
+    result: list[int] = whole.tolist()
+    for index in np.flatnonzero(~safe).tolist():
+        result[index] = units(texts[index], scale)
+    return result
+
+
+def doubles(texts: Sequence[str]) -> NDArray[Any]:
+    """The float64 that each text stands for.
+
+    Raises:
+        ValueError: one is no number at all.
+    """
     try:
-        numbers = np.array(list(map(float, texts)), dtype=np.float64)
+        return np.array(list(map(float, texts)), dtype=np.float64)
     except ValueError as error:
         raise ValueError(f"a reading is not a number: {error}") from error
-    scaled = numbers * float(scale.factor)
+
+
+def quantised(found: NDArray[Any], scale: Scale) -> NDArray[Any]:
+    """Readings that came as float64 in whole units, as int64. One of EXACT units or more is given as EXACT, on either
+    side of zero: what it truly is no longer matters.
+
+    Raises:
+        ValueError: one is not a finite number.
+    """
+    whole, safe = _whole(found, scale)
+    for index in np.flatnonzero(~safe).tolist():
+        whole[index] = max(-EXACT, min(EXACT, units(repr(float(found[index])), scale)))
+    return whole
+
+
+def _whole(found: NDArray[Any], scale: Scale) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Units of each reading, and where that is certain."""
+    scaled = found * float(scale.factor)
     # Below 2^52 a product is off by less than a half in the last place, and floor and the fraction are exact: only a
     # reading on the very edge between two units can go wrong, and those few are done again on fractions. NaN and
     # infinities compare false and arrive there too, to be refused.
@@ -98,10 +128,7 @@ def column(texts: Sequence[str], scale: Scale) -> list[int]:
             rounded = whole + (rest > 0) * (scale.rounding in (Rounding.UP, Rounding.CEILING))
         else:
             rounded = whole + (rest > 0.5)
-    result: list[int] = np.where(safe, rounded, 0).astype(np.int64).tolist()
-    for index in np.flatnonzero(~safe).tolist():
-        result[index] = units(texts[index], scale)
-    return result
+    return np.where(safe, rounded, 0).astype(np.int64), safe
 
 
 _DIRECTED = (Rounding.UP, Rounding.DOWN, Rounding.CEILING, Rounding.FLOOR)

@@ -1,4 +1,4 @@
-"""Sorts the counters of a window by three vectors of the source: which are clean, and which must be rebuilt.
+"""Sorts the counters of a window by their readings: which are clean, and which must be rebuilt.
 
 A clean counter has a base just before the window, no fall in value and no new process since that base: what it counted
 is one subtraction. Any doubt makes a counter dirty; a dirty one costs time, never correctness.
@@ -6,106 +6,137 @@ is one subtraction. Any doubt makes a counter dirty; a dirty one costs time, nev
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from rating.core.counters.identities import Name
-from rating.core.windows import Usage
+import numpy as np
+from numpy.typing import NDArray
+
+from rating.core.counters.numbers import EXACT
+from rating.core.counters.readings import Clean
+from rating.core.counters.roster import Integers, Roster
+
+Mask = NDArray[Any]
 
 
-class Reading(NamedTuple):
-    """The last reading of one series at an instant."""
+class Column(NamedTuple):
+    """The last reading of each of some series at an instant."""
 
-    name: Name
-    units: int
+    numbers: Integers
+    """Of the series in the roster; each once."""
+    units: Integers
+
+    @classmethod
+    def empty(cls) -> Column:
+        return cls(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+
+    def where(self, mask: Mask) -> Column:
+        return Column(self.numbers[mask], self.units[mask])
+
+    def joined(self, other: Column) -> Column:
+        """These readings, and those of the other series among `other`."""
+        more = other.where(~np.isin(other.numbers, self.numbers))
+        return Column(*(np.concatenate(pair) for pair in zip(self, more, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    clean: Sequence[Usage]
+    clean: Clean
     clean_identities: int
     clean_series: int
     largest: int
     by_target: Mapping[tuple[str, ...], int]
     """What the clean counters of each target counted."""
-    dirty: Collection[tuple[tuple[str, str], ...]]
-    """Identities with a base in reach, to be rebuilt from samples."""
-    born: Collection[tuple[tuple[str, str], ...]]
-    """Identities without a base in reach."""
-    departed: Sequence[Reading]
-    """Bases of dirty identities that have no sample in the window."""
+    dirty: Integers
+    """Series with a sample in the window, and a base of their identity in reach, to be rebuilt from samples."""
+    born: Integers
+    """Series with a sample in the window whose identities have no base in reach."""
+    departed: Integers
+    """Series that have a base and no sample in the window, and may be the former selves of newborns."""
 
 
 def partition(
-    ends: Mapping[int, Reading],
-    bases: Mapping[int, Reading],
-    fallen: Collection[int],
+    roster: Roster,
+    ends: Column,
+    bases: Column,
+    fallen: Integers,
     restarted: Collection[tuple[str, ...]],
 ) -> Partition:
     """Sort the series with a sample in the window.
 
     Args:
-        ends: the last reading inside the window of each series, by a number for the series.
-        bases: the last reading before the window, within the first rung of the ladder, by the same keys.
-        fallen: keys of series with a fall in value since the base.
+        ends: the last reading inside the window of each series.
+        bases: the last reading before the window, within the first rung of the ladder.
+        fallen: series with a fall in value since the base.
         restarted: targets whose process changed since the base.
     """
-    best: dict[tuple[tuple[str, str], ...], tuple[Name, int, int, int]] = {}
-    dirty: set[tuple[tuple[str, str], ...]] = set()
-    unbased: set[tuple[tuple[str, str], ...]] = set()
-    for key, (name, units) in ends.items():
-        identity = name.identity
-        if key in fallen or name.target in restarted:
-            dirty.add(identity)
-        base = bases.get(key)
-        if base is None:
-            # A replica that just began to see a counter known to another one: rebuilt, to be sure of its epoch.
-            unbased.add(identity)
-            continue
-        before = best.get(identity)
-        if before is None:
-            best[identity] = (name, units, base.units, 1)
-        else:
-            best[identity] = (name, max(units, before[1]), max(base.units, before[2]), before[3] + 1)
-    for key, reading in bases.items():
-        # Seen before the window and not in it: nothing to count, unless its identity goes on elsewhere, where this
-        # reading may be the running maximum.
-        if key not in ends and reading.name.identity in best:
-            dirty.add(reading.name.identity)
-    born = unbased - best.keys()
-    if born:
-        known = {reading.name.identity for reading in bases.values()}
-        dirty |= born & known
-        born -= known
-    dirty |= unbased - born
-    dirty -= born
-    departed: list[Reading] = []
-    if born:
+    identity, places = roster.identity, roster.place
+    ours, before = identity[ends.numbers], identity[bases.numbers]
+    based = np.isin(ends.numbers, bases.numbers, assume_unique=True)
+    changed = roster.marked(restarted)
+    doubtful = np.isin(ends.numbers, fallen) | changed[roster.target_of[ends.numbers]]
+    # Beyond what float64 can count: the window will be held, with the reading itself for a reason.
+    doubtful |= ends.units >= EXACT
+
+    size = roster.identities
+    dirty = _marked(size, ours[doubtful])
+    # A replica that just began to see a counter known to another one: rebuilt, to be sure of its epoch.
+    unbased = _marked(size, ours[~based])
+    best = _marked(size, ours[based])
+    # Seen before the window and not in it: nothing to count, unless its identity goes on elsewhere, where this
+    # reading may be the running maximum.
+    gone = ~np.isin(bases.numbers, ends.numbers, assume_unique=True)
+    dirty |= _marked(size, before[gone]) & best
+    known = _marked(size, before)
+    born = unbased & ~best & ~known
+    dirty |= unbased & ~born
+    dirty &= ~born
+    departed = np.zeros(len(bases.numbers), dtype=bool)
+    if born.any():
         # A newborn may be an old counter under a new label: whoever could be its former self is read sample by sample.
-        places = {_place(name) for name, _ in ends.values() if name.identity in born}
-        dirty |= {identity for identity, (name, *_) in best.items() if _place(name) in places}
-        departed = [
-            reading
-            for reading in bases.values()
-            if reading.name.identity not in best
-            and reading.name.identity not in unbased
-            and _place(reading.name) in places
-        ]
-        dirty |= {reading.name.identity for reading in departed}
-    clean, identities, series, largest = [], 0, 0, 0
-    by_target: dict[tuple[str, ...], int] = {}
-    for identity, (name, units, base_units, members) in best.items():
-        if identity in dirty:
-            continue
-        identities += 1
-        series += members
-        largest = max(largest, units)
-        if units > base_units:
-            clean.append(Usage(name.consumer, name.dimensions, units - base_units))
-            by_target[name.target] = by_target.get(name.target, 0) + units - base_units
-    return Partition(clean, identities, series, largest, by_target, dirty, born, departed)
+        near = _marked(roster.places, places[ends.numbers[born[ours]]])
+        dirty |= _marked(size, ours[near[places[ends.numbers]]]) & best
+        departed = ~best[before] & ~unbased[before] & near[places[bases.numbers]]
+
+    clean = (best & ~dirty)[ours]
+    mine = ours[clean]
+    highest = np.zeros(size, dtype=np.int64)
+    np.maximum.at(highest, mine, ends.units[clean])
+    lowest = np.zeros(size, dtype=np.int64)
+    np.maximum.at(lowest, before, bases.units)
+    # One series speaks for all of its identity, which is one counter.
+    speaker = np.full(size, -1, dtype=np.int64)
+    speaker[mine] = ends.numbers[clean]
+    identities = np.flatnonzero(speaker >= 0)
+    counted = highest[identities] - lowest[identities]
+    rose = counted > 0
+    speakers, counted = speaker[identities[rose]], counted[rose]
+    return Partition(
+        Clean(roster.ledger, roster.account[speakers], counted),
+        len(identities),
+        int(clean.sum()),
+        int(ends.units[clean].max(initial=0)),
+        _by_target(roster, speakers, counted),
+        ends.numbers[dirty[ours]],
+        ends.numbers[born[ours]],
+        bases.numbers[departed],
+    )
 
 
-def _place(name: Name) -> tuple[object, ...]:
-    return name.target, name.consumer, name.dimensions
+def _marked(size: int, numbers: Integers) -> Mask:
+    mask = np.zeros(size, dtype=bool)
+    mask[numbers] = True
+    return mask
+
+
+def _by_target(roster: Roster, speakers: Integers, counted: Integers) -> dict[tuple[str, ...], int]:
+    targets = roster.target_of[speakers]
+    totals: dict[tuple[str, ...], int] = {}
+    order = np.argsort(targets, kind="stable")
+    targets, counted = targets[order], counted[order]
+    edges = np.flatnonzero(np.diff(targets, prepend=-1))
+    for target, part in zip(targets[edges].tolist(), np.split(counted, edges[1:]), strict=False):
+        # Each is below EXACT: only a thousand of them could leave 64 bits.
+        totals[roster.targets[target]] = sum(part.tolist())
+    return totals

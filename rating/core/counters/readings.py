@@ -5,10 +5,13 @@ Values only. Times are whole milliseconds since the epoch, readings whole multip
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
+import numpy as np
+
+from rating.core.counters.roster import Integers, Ledger
 from rating.core.windows import Query, Usage
 
 
@@ -18,6 +21,57 @@ class Series(NamedTuple):
     labels: Mapping[str, str]
     times: Sequence[int]
     units: Sequence[int]
+
+
+class Clean(Sequence[Usage]):
+    """What clean counters counted, as columns: there may be a million of them."""
+
+    def __init__(self, ledger: Ledger, accounts: Integers, quantities: Integers) -> None:
+        self.ledger = ledger
+        self.accounts = accounts
+        """Numbers in the ledger; one may occur several times."""
+        self.quantities = quantities
+
+    @classmethod
+    def joined(cls, ledger: Ledger, parts: Sequence[Clean]) -> Clean:
+        none = np.empty(0, dtype=np.int64)
+        return cls(
+            ledger,
+            np.concatenate([none, *(part.accounts for part in parts)]),
+            np.concatenate([none, *(part.quantities for part in parts)]),
+        )
+
+    def sums(self) -> tuple[Integers, Integers]:
+        """Each account once, and what it counted in all; Python's integers where 64 bits might not do."""
+        wide = len(self.quantities) * int(self.quantities.max(initial=0)) >= 1 << 62
+        totals = np.zeros(len(self.ledger.accounts), dtype=object if wide else np.int64)
+        np.add.at(totals, self.accounts, self.quantities.astype(object) if wide else self.quantities)
+        accounts = np.flatnonzero(totals)
+        return accounts, totals[accounts]
+
+    def __len__(self) -> int:
+        return len(self.accounts)
+
+    def __iter__(self) -> Iterator[Usage]:
+        known = self.ledger.accounts
+        for account, quantity in zip(self.accounts.tolist(), self.quantities.tolist(), strict=True):
+            consumer, dimensions = known[account]
+            yield Usage(consumer, dimensions, quantity)
+
+    @overload
+    def __getitem__(self, index: int) -> Usage: ...
+    @overload
+    def __getitem__(self, index: slice) -> Clean: ...
+    def __getitem__(self, index: int | slice) -> Usage | Clean:
+        if isinstance(index, slice):
+            return Clean(self.ledger, self.accounts[index], self.quantities[index])
+        consumer, dimensions = self.ledger.accounts[int(self.accounts[index])]
+        return Usage(consumer, dimensions, int(self.quantities[index]))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and sorted(self) == sorted(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class Counts(NamedTuple):

@@ -74,7 +74,8 @@ def server(reply: Reply) -> Iterator[tuple[str, list[dict[str, str]]]]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            sent = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+            self.sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            sent = self.sent.decode("utf-8", "replace")
             form = {name: values[0] for name, values in parse_qs(sent).items()}
             forms.append({**form, "path": self.path, **{f"header {k.lower()}": v for k, v in self.headers.items()}})
             reply(self, form)

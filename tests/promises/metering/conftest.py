@@ -151,6 +151,12 @@ def any_ground(request: pytest.FixtureRequest, started: Start) -> Ground:
     return started(request.param)
 
 
+@pytest.fixture(scope="session", params=[name for name in SERVERS if name.startswith("prometheus")])
+def streaming_ground(request: pytest.FixtureRequest, started: Start) -> Ground:
+    """Each server that serves remote read, in turn."""
+    return started(request.param)
+
+
 @pytest.fixture(scope="session")
 def scoreboard(pytestconfig: pytest.Config) -> list[Row]:
     return pytestconfig.stash.setdefault(_ROWS, [])

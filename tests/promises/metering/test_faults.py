@@ -98,11 +98,18 @@ def test_one_spoiled_answer_anywhere_in_a_window_never_changes_what_is_billed(
 @pytest.mark.slow
 def test_a_server_that_restarts_between_two_queries_of_a_window_changes_nothing(proxy: Proxy, questions: int) -> None:
     window = _third_window()
+    closed = 0
     for place in (0, questions // 2, questions - 1):
         proxy.spoil(lambda number, place=place: Spoil.RESTART if number == place else None)
         outcome = _outcome(proxy.url, window)
+        if isinstance(outcome, EdgeUnavailable):
+            # Another question was with the server when it went down: this one waits for the next run.
+            outcome = _outcome(proxy.url, window)
+        else:
+            closed += 1
         assert isinstance(outcome, Closing), outcome
         assert cells([outcome]) == _right(window)
+    assert closed
 
 
 @pytest.mark.slow

@@ -25,6 +25,14 @@ def test_billed_equals_what_the_samples_prove(sentence: str, any_ground: Ground,
     scoreboard.append(_proven(any_ground, source, SCENARIOS[sentence]))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("sentence", SCENARIOS)
+def test_remote_read_bills_the_same(sentence: str, streaming_ground: Ground, scoreboard: list[Row]) -> None:
+    source = PrometheusSource([streaming_ground.url], read="remote")
+    row = _proven(streaming_ground, source, SCENARIOS[sentence])
+    scoreboard.append(row._replace(server=f"{row.server}, remote read"))
+
+
 def _proven(ground: Ground, source: PrometheusSource, scenario: Scenario) -> Row:
     closings = collected(source, scenario.meter, scenario.period)
     assert [closing for closing in closings if isinstance(closing, Held)] == []

@@ -1,0 +1,101 @@
+"""The first look at a window by remote read: all samples of a meter pass by, and most counters are settled on the way.
+
+What a few single counters need besides is asked by PromQL, as `gathering` does for every server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+
+from rating.adapters.prometheus import queries
+from rating.adapters.prometheus.asking import Asking, Samples
+from rating.adapters.prometheus.gathering import First, Gathering, Kept
+from rating.adapters.prometheus.questions import CONTEXT, MINUTE
+from rating.adapters.prometheus.remote.chunks import labels
+from rating.adapters.prometheus.remote.sieve import Sieve, Sifted, Span
+from rating.adapters.prometheus.remote.streams import read
+from rating.adapters.prometheus.remote.wire import How, Matcher
+from rating.core.counters import Column
+from rating.core.meters import Meter
+from rating.core.periods import Period
+from rating.errors import EdgeDisagrees
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """Reads labels from an answer's bytes, and takes away what the server says about itself.
+
+    Remote read adds the server's external labels to each series, PromQL does not: left there, they would make other
+    counters of the same ones.
+    """
+
+    external: tuple[tuple[str, str], ...] = ()
+
+    def __call__(self, raw: bytes) -> dict[str, str]:
+        found = labels(raw)
+        for name, value in self.external:
+            if found.get(name) == value:
+                del found[name]
+        return found
+
+
+class Streamed(Gathering):
+    streamed = True
+
+    def __init__(self, asking: Asking, meter: Meter, window: Period, external: tuple[Mapping[str, str], ...]) -> None:
+        """`external`: the external labels of each server."""
+        super().__init__(asking, meter, window)
+        self._spellings = [Spelled(tuple(sorted(one.items()))) for one in external]
+
+    def _first(self) -> First:
+        reach = self._first_rung + CONTEXT
+        fall = self._first_rung + MINUTE
+        span = Span(self._start, self._end, self._start - self._first_rung, self._start - fall, self._start - reach)
+        among = self._among()
+        restarted = self._restarted_among([among] if among else [], self._length + fall)
+        starts = self._starts_of(restarted, self._length + reach)
+        cuts = self._cuts(starts)
+
+        def thin(number: int, samples: Samples) -> Samples:
+            return self._deciding({number: samples}, cuts).get(number, samples)
+
+        sieve = Sieve(self._names, span, restarted, thin, self._ask.scale, self._lone)
+        self._sift(sieve, span)
+        return _first(sieve.found, restarted)
+
+    def _sift(self, sieve: Sieve, span: Span) -> None:
+        matchers = [
+            Matcher(How.EQUAL, "__name__", self._meter.metric),
+            *(
+                Matcher(How.UNLIKE if where.negated else How.LIKE, where.label, where.pattern)
+                for where in self._meter.where
+            ),
+        ]
+        text = f"remote read {queries.counters(self._meter)} from {span.low} to {span.end - 1}"
+        for server, client in enumerate(self._ask.clients):
+            before, sieve.series = sieve.series, 0
+            try:
+                with closing(read(client, matchers, span.low, span.end, self._ask.shown(text))) as blocks:
+                    sieve.sift(server, self._spellings[server], blocks)
+            except ValueError as error:
+                raise EdgeDisagrees(
+                    f"{self._ask.shown(text)}: {error}; a counter cannot be billed from that"
+                ) from error
+            self._ask.note(f"{text}: {sieve.found.samples} samples", self._end - 1, sieve.series)
+            sieve.series += before
+
+
+def _first(found: Sifted, restarted: set[tuple[str, ...]]) -> First:
+    ends, bases = _joined(found.ends), _joined(found.bases)
+    kept = np.fromiter(found.kept, dtype=np.int64, count=len(found.kept))
+    seen = np.unique(np.concatenate((ends.numbers, bases.numbers, kept)))
+    fallen = np.concatenate([np.empty(0, dtype=np.int64), *found.fallen])
+    return First(ends, bases, fallen, restarted, Kept(found.kept, found.thinned, seen))
+
+
+def _joined(parts: list[Column]) -> Column:
+    return Column(*(np.concatenate(columns) for columns in zip(Column.empty(), *parts, strict=True)))
