@@ -122,7 +122,9 @@ def _meter(ask: Asking, meter: Meter, now: int) -> Iterator[Diagnosis]:
     identities = len(np.unique(roster.identity[readings.numbers]))
     accounts = np.unique(roster.account[readings.numbers]).tolist()
     consumers = {roster.ledger.accounts[number][0] for number in accounts} - {""}
-    yield Diagnosis(Verdict.OK, meter.name, f"{identities} {meter.kind}s of {len(consumers)} consumers in the last hour")
+    yield Diagnosis(
+        Verdict.OK, meter.name, f"{identities} {meter.kind}s of {len(consumers)} consumers in the last hour"
+    )
     if meter.consumers:
         yield from _lookup(meter, consumers)
     yield from _labels(ask, meter, now)
