@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rating.core import vocabulary as names
 from rating.core.catalogue import Catalogue
-from rating.core.meters import Meter
+from rating.core.meters import Kind, Meter
 from rating_dashboards.style import (
     CONSUMER,
     CONSUMER_LINK,
@@ -91,6 +91,16 @@ def _meter_row(meter: Meter) -> Row:
         )
         for dimension in meter.dimensions
     ]
+    # What a gauge came to since then has no rule that records it.
+    live = [
+        number(
+            f"{meter.name}: since the last closed window",
+            Query(call("sum", metric(names.LIVE_UNITS, consumer, meter=meter.name))),
+            "short",
+            what=f"{meter.unit}, estimated and never more than was counted",
+        )
+        for _ in range(meter.kind is Kind.COUNTER)
+    ]
     return Row(
         f"{meter.name} ({meter.unit})",
         [
@@ -100,12 +110,7 @@ def _meter_row(meter: Meter) -> Row:
                 "short",
                 what=f"{meter.unit} in the open periods",
             ),
-            number(
-                f"{meter.name}: since the last closed window",
-                Query(call("sum", metric(names.LIVE_UNITS, consumer, meter=meter.name))),
-                "short",
-                what=f"{meter.unit}, estimated and never more than was counted",
-            ),
+            *live,
             *graphs,
         ],
     )

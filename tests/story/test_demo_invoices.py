@@ -18,11 +18,14 @@ import pytest
 import yaml
 
 from rating.adapters.memory_book import MemoryBook
-from rating.bootstrap import load_catalogue, open_source
+from rating.bootstrap import load_catalogue, open_estimates, open_source
+from rating.cli.audit import summary
 from rating.core.catalogue import Catalogue
 from rating.core.invoices import Invoice
 from rating.core.windows import Completeness
 from rating.jobs import bill, collect, contracts
+from rating.jobs.estimate import estimate
+from rating.ports import Estimate
 from rating.settings import Settings
 from rating_demo import blocks, catalogue
 from rating_demo.comparison import compare
@@ -43,6 +46,7 @@ class Billed:
     collected: collect.Collected
     invoices: dict[str, Invoice]
     prometheus: str
+    book: MemoryBook
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +72,7 @@ def month(tmp_path_factory: pytest.TempPathFactory, prometheus_binary: Path, pro
         for file in sorted(sources.glob("*.yaml")):
             text |= yaml.safe_load(file.read_text())
         by_consumer = {invoice.draft.consumer: invoice for invoice in billed.issued}
-        yield Billed(history, compiled, text, collected, by_consumer, prometheus.url)
+        yield Billed(history, compiled, text, collected, by_consumer, prometheus.url, book)
 
 
 def plainly(charge: Mapping[str, Any], units: Fraction) -> Fraction:
@@ -110,6 +114,31 @@ def test_every_line_of_every_invoice_is_the_truth_times_the_price(month: Billed)
         assert draft.total.minor == sum(cents(amount) for amount in expected), consumer
     assert metered == 15
     assert len(month.invoices) == 6
+
+
+@pytest.mark.slow
+def test_the_audit_of_the_month_shows_increase_wrong_and_the_engine_right(month: Billed) -> None:
+    audit = estimate(
+        month.book,
+        open_estimates(Settings(prometheus_url=month.prometheus)),
+        tuple(month.catalogue.meters.values()),
+        month.catalogue.subscriptions,
+        lambda plan, instant: (month.catalogue.plans[plan], month.catalogue.digest),
+        span=month.history.last_month,
+    )
+    truth = {meter: month.history.usage(meter, month.history.last_month) for meter in MEASURED}
+    assert len(audit.rows) == 15
+    for row in audit.rows:
+        assert row.exact == truth[row.meter.name][row.consumer], (row.consumer, row.meter.name)
+        # A week of every sample twice: a quarter too much, and visibly so on each bill it moves.
+        error = row.error(Estimate.INCREASES)
+        assert error is not None
+        assert error > Fraction(1, 10), (row.consumer, row.meter.name)
+    [(over, under)] = audit.sums(Estimate.INCREASES).values()
+    assert over.minor > 1000
+    assert under.minor == 0
+    said = [line for line in summary(audit) if line.startswith("hourly increase(): wrong for 15 of 15; bills")]
+    assert len(said) == 1
 
 
 @pytest.mark.slow
