@@ -99,6 +99,14 @@ def test_a_rate_is_units_in_a_span(written: str, kept: str) -> None:
     assert rate(kept) == rate(written)
 
 
+def test_the_readme_shows_meters_and_sources_that_are_right() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    shapes, sources = re.findall(r"```yaml\n(.*?)```", readme.partition("### Meters of other shapes")[2], re.DOTALL)[:2]
+    catalogue = compile_catalogue([("README.md", f"version: 1\ncurrency: USD\n{shapes}")])
+    assert sorted(catalogue.meters) == ["compute", "stored", "tokens"]
+    assert set(catalogue.meters["tokens"].sources) == set(compile_sources("README.md", sources))
+
+
 def test_what_does_not_change_a_measurement_does_not_change_its_digest() -> None:
     meter = Meter("calls", "api_requests_total", "consumer_id")
     for change in (
