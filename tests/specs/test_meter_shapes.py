@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from rating.core.money import Rounding
 from rating.errors import SpecError
 from rating.specs.compile import compile_catalogue
 from rating.specs.fields import rate, rate_text
+from rating.specs.sources import compile_sources
 
 KEY = "sk_live_51H8zzzzzzzzqW3t"
 SHAPES = f"""version: 1
