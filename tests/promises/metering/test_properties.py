@@ -153,6 +153,7 @@ def billed(source: CounterSource, meter: Meter, windows: Iterable[Period]) -> di
 
 @settings(max_examples=40, deadline=None)
 @given(worlds, some.sets(some.integers(1, 199), max_size=4), some.sets(some.integers(0, 10_000), max_size=3))
+@example(BEHIND, set(range(20, 200, 20)), set())
 def test_any_split_of_a_period_gives_the_same_total(world: World, cuts: set[int], at_samples: set[int]) -> None:
     series = list(world.series())
     stamps = sorted({stamp for one in series if one.metric == METER.metric for stamp in one.times.tolist()})
