@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 export URLLIB3_NO_OVERRIDE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check bench fmt generate lock clean
+.PHONY: help demo test check bench mutants fmt generate lock clean
 
 help: ## Show this page
 	@echo "rating-engine: bill API usage straight from Prometheus, exact to the request."
@@ -43,6 +43,9 @@ check: $(VENV)/.installed ## ruff, mypy --strict, import contracts, generated fi
 
 bench: $(VENV)/.installed ## Measure: ratios within one run, printed as a table
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+mutants: $(VENV)/.installed ## Plant defects in the metering, one at a time, and show which promise notices each
+	@$(BIN)/python -m tests.promises.metering.mutants
 
 fmt: $(VENV)/.installed ## Format and sort imports
 	@$(BIN)/ruff check --fix --quiet .

@@ -1,6 +1,6 @@
 """The promises of exact metering as properties of the pure code, over random small worlds.
 
-Each has been seen to fail with the code broken on purpose.
+Each fails when the code is broken on purpose: see `mutants`.
 """
 
 from __future__ import annotations
