@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from rating.core.catalogue import Catalogue
-from rating_rules.alertmanager import Receivers, configuration
+from rating_rules.alertmanager import NEVER, TEMPLATE_TEXT, TEMPLATES, Muted, Receivers, configuration
 from rating_rules.behaviour import behaviour_group
 from rating_rules.behaviour_stories import behaviour_stories
 from rating_rules.estimates import estimate_groups
@@ -70,14 +70,17 @@ def plans_group(catalogue: Catalogue, policy: Policy) -> Group:
     return Group("rating plans", operations_group((), policy).interval, plan_alerts(catalogue, policy))
 
 
-def generate(catalogue: Catalogue, receivers: Receivers | None = None, policy: Policy = DEFAULT) -> dict[str, str]:
-    """File name -> text: rule files (`*.rules.yml`) for Prometheus and `alertmanager.yml`.
+def generate(
+    catalogue: Catalogue, receivers: Receivers | None = None, policy: Policy = DEFAULT, muted: Muted = NEVER
+) -> dict[str, str]:
+    """File name -> text: rule files (`*.rules.yml`) for Prometheus, `alertmanager.yml` and its templates.
 
     The same catalogue gives the same text, byte for byte.
     """
     texts = {name: to_yaml(rules_file(content), _FIRST_LINE) for name, content in groups(catalogue, policy).items()}
     shares = sorted({share for _, share in thresholds(catalogue)})
-    texts[ALERTMANAGER] = to_yaml(configuration(shares, receivers or Receivers()), _FIRST_LINE)
+    texts[ALERTMANAGER] = to_yaml(configuration(shares, receivers or Receivers(), muted), _FIRST_LINE)
+    texts[TEMPLATES] = TEMPLATE_TEXT
     return texts
 
 
@@ -133,9 +136,11 @@ def proofs(catalogue: Catalogue, policy: Policy = DEFAULT) -> dict[str, str]:
     }
 
 
-def files(catalogue: Catalogue, receivers: Receivers | None = None, policy: Policy = DEFAULT) -> dict[str, str]:
+def files(
+    catalogue: Catalogue, receivers: Receivers | None = None, policy: Policy = DEFAULT, muted: Muted = NEVER
+) -> dict[str, str]:
     """Everything committed under rules/: `generated/...` as `generate` makes it, and `promtool/...` that proves it."""
     return {
-        **{f"generated/{name}": text for name, text in generate(catalogue, receivers, policy).items()},
+        **{f"generated/{name}": text for name, text in generate(catalogue, receivers, policy, muted).items()},
         **{f"promtool/{name}": text for name, text in proofs(catalogue, policy).items()},
     }

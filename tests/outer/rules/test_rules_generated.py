@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +19,7 @@ from rating.core.catalogue import Catalogue
 from rating.core.meters import Kind, Lifetime, Matcher
 from rating.core.subscriptions import Subscription
 from rating.settings import Settings
-from rating_rules import Receivers, files, generate
+from rating_rules import Muted, Receivers, files, generate
 from rating_rules.files import ALLOWANCES, groups
 from rating_rules.groups import Record
 from tests.outer.rules.catalogues import CALLS, catalogue, with_meter
@@ -112,7 +113,8 @@ def test_the_committed_files_are_fresh() -> None:
     for name, text in files(demonstration()).items():
         assert (ROOT / "rules" / name).read_text() == text, f"rules/{name} is stale; run: rating rules write"
     assert all(
-        text.startswith("# Generated") and "rating rules write" in text for text in files(demonstration()).values()
+        text.startswith(("# Generated", "{{/* Generated")) and "rating rules write" in text
+        for text in files(demonstration()).values()
     )
 
 
@@ -189,7 +191,7 @@ def test_a_higher_threshold_silences_the_lower_ones_of_the_same_consumer_and_met
     assert full["target_matchers"] == ['alertname="RatingAllowanceReached"', 'threshold=~"80%"']
     assert full["equal"] == ["consumer", "meter"]
     upsell = next(route for route in configuration["route"]["routes"] if route["receiver"] == "upsell")
-    assert upsell["group_by"] == ["consumer"]
+    assert upsell["group_by"] == ["customer"]
 
 
 def test_the_engine_hears_each_alert_at_once_and_by_its_token() -> None:
@@ -202,3 +204,60 @@ def test_the_engine_hears_each_alert_at_once_and_by_its_token() -> None:
     assert hook["http_config"]["authorization"] == {"type": "Bearer", "credentials_file": "/run/token"}
     alone = yaml.safe_load(generate(catalogue(), Receivers("", "", "", "", ""))["alertmanager.yml"])
     assert "engine" not in {receiver["name"] for receiver in alone["receivers"]}
+
+
+QUIET = Muted(("saturday", "sunday"), "18:00", "08:00", "Europe/Berlin")
+
+
+def test_quiet_times_hold_for_sales_and_finance_alone(amtool: Path, tmp_path: Path) -> None:
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(generate(catalogue(), URLS, muted=QUIET)["alertmanager.yml"])
+    done = run(amtool, "check-config", file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    configuration = yaml.safe_load(file.read_text())
+    muted = {route["receiver"] for route in configuration["route"]["routes"] if route.get("mute_time_intervals")}
+    assert muted == {"upsell", "finance"}
+    [named] = configuration["time_intervals"]
+    assert [interval.get("weekdays", interval.get("times")) for interval in named["time_intervals"]] == [
+        ["saturday", "sunday"],
+        [{"start_time": "18:00", "end_time": "24:00"}],
+        [{"start_time": "00:00", "end_time": "08:00"}],
+    ]
+    assert {interval["location"] for interval in named["time_intervals"]} == {"Europe/Berlin"}
+    assert Muted((), "22:00", "00:00").intervals() == [
+        {"times": [{"start_time": "22:00", "end_time": "24:00"}], "location": "UTC"}
+    ]
+
+
+def test_people_read_sentences_in_slack(amtool: Path, tmp_path: Path) -> None:
+    texts = generate(catalogue(), replace(URLS, slack_url_file="/run/slack", slack_channel="#rating"))
+    placed({name: texts[name] for name in ("alertmanager.yml", "rating.tmpl")}, tmp_path)
+    done = run(amtool, "check-config", tmp_path / "alertmanager.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 templates" in done.stdout
+    alerts = [
+        {
+            "status": "firing",
+            "labels": {"alertname": "RatingWindowsHeld", "meter": "api_calls"},
+            "annotations": {"summary": "2 windows of api_calls are held", "description": "Look.", "runbook": "here"},
+        }
+    ]
+    data = {
+        "status": "firing",
+        "alerts": alerts,
+        "commonLabels": alerts[0]["labels"],
+        "commonAnnotations": {},
+        "groupLabels": {},
+        "receiver": "operations",
+        "externalURL": "http://am",
+    }
+    (tmp_path / "data.json").write_text(json.dumps(data))
+    said = {}
+    for name in ("rating.title", "rating.text"):
+        text = f'{{{{ template "{name}" . }}}}'
+        words = ("--template.glob", tmp_path / "rating.tmpl", "--template.text", text)
+        done = run(amtool, "template", "render", *words, "--template.data", tmp_path / "data.json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        said[name] = done.stdout.strip()
+    assert said["rating.title"] == "1 RatingWindowsHeld of api_calls"
+    assert said["rating.text"] == "2 windows of api_calls are held\nLook.\nWhat to do: here"
