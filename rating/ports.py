@@ -462,8 +462,27 @@ class ShownBoard:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class ShownPanel:
+    """A panel kept for everybody's boards, as it stands."""
+
+    model: Mapping[str, Any]
+    folder: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened at an instant, shown on graphs."""
+
+    at: datetime
+    text: str
+    tags: tuple[str, ...]
+    """The last one names what happened, and nothing else has it."""
+
+
 class Boards(Protocol):
-    """Where boards are shown. Nothing but the board and the folder named is ever touched.
+    """Where boards are shown. Nothing but what is named is ever touched.
 
     Raises (every method):
         EdgeUnavailable: unreachable or failing; a retry may succeed.
@@ -478,6 +497,23 @@ class Boards(Protocol):
 
     def show(self, document: Mapping[str, Any], folder: str, *, replaces: int | None) -> None:
         """Show the board in the folder. `replaces` is the version it takes the place of, None when it is new."""
+
+    def source(self, uid: str) -> Mapping[str, Any] | None:
+        """The source of metrics with this uid."""
+
+    def keep_source(self, document: Mapping[str, Any], *, new: bool) -> None:
+        """Add the source of metrics, or replace the one with its uid."""
+
+    def panel(self, uid: str) -> ShownPanel | None: ...
+
+    def show_panel(self, uid: str, name: str, model: Mapping[str, Any], folder: str, *, replaces: int | None) -> None:
+        """Keep the panel in the folder, for any board to use. `replaces` as `show` has it."""
+
+    def marks(self, tags: Sequence[str]) -> frozenset[tuple[str, ...]]:
+        """The tags of every mark that has all of these."""
+
+    def mark(self, mark: Mark) -> None:
+        """Add a mark, whether or not there is one already."""
 
 
 @dataclass(frozen=True, slots=True)

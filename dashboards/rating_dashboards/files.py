@@ -12,6 +12,7 @@ from rating_dashboards.consumer import consumer
 from rating_dashboards.engine import engine
 from rating_dashboards.metering import metering
 from rating_dashboards.revenue import revenue
+from rating_dashboards.stripe import stripe
 from rating_dashboards.style import Board, build
 from rating_dashboards.upsell import upsell
 from rating_dashboards.usage import usage
@@ -21,7 +22,7 @@ FOLDER_UID, FOLDER_TITLE = "rating", "Rating"
 
 
 def boards(catalogue: Catalogue) -> tuple[Board, ...]:
-    return tuple(make(catalogue) for make in (revenue, usage, consumer, upsell, metering, engine))
+    return tuple(make(catalogue) for make in (revenue, usage, consumer, upsell, metering, engine, stripe))
 
 
 def documents(catalogue: Catalogue) -> dict[str, dict[str, Any]]:
@@ -33,6 +34,39 @@ def documents(catalogue: Catalogue) -> dict[str, dict[str, Any]]:
     for document in made.values():
         document["description"] += f" Generated from the catalogue; do not edit. Made by: {COMMAND}"
     return made
+
+
+LENT = {
+    "rating-panel-accrued": ("rating-revenue", "Accrued in open periods"),
+    "rating-panel-allowances": ("rating-upsell", "Fullest allowances"),
+    "rating-panel-near": ("rating-upsell", "Half used or more"),
+}
+"""Library panels: uid -> the board and the title of the panel that other people's boards may use as well."""
+
+
+def panels(catalogue: Catalogue) -> dict[str, dict[str, Any]]:
+    """Library panel's uid -> its model, the same as on our board. A panel a catalogue does not lead to is left out."""
+    made = documents(catalogue)
+    found = {}
+    for uid, (board, title) in LENT.items():
+        for panel in made[board]["panels"]:
+            if panel.get("title") == title:
+                # Where it stands and its number are the board's.
+                found[uid] = {key: value for key, value in panel.items() if key not in ("id", "gridPos")}
+                break
+    return found
+
+
+def source(url: str) -> dict[str, Any]:
+    """The Prometheus that the boards read, as Grafana's API takes it; Grafana itself asks it."""
+    return {
+        "uid": "rating-prometheus",
+        "name": "Rating Prometheus",
+        "type": "prometheus",
+        "access": "proxy",
+        "url": url,
+        "jsonData": {"httpMethod": "POST"},
+    }
 
 
 def files(catalogue: Catalogue) -> dict[str, str]:

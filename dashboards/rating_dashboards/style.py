@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, table, text, timeseries
 from grafana_foundation_sdk.cog import builder as cogbuilder
+from grafana_foundation_sdk.cog import variants as cogvariants
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import prometheus as prometheus_models
@@ -18,6 +19,7 @@ from rating_rules.promql import Expr, Match, Selector, metric, render
 
 TAG = "rating"
 DATASOURCE = common_models.DataSourceRef(type_val="prometheus", uid="${datasource}")
+_OWN = common_models.DataSourceRef(type_val="grafana", uid="-- Grafana --")
 GREEN, YELLOW, RED = "green", "#EAB839", "red"
 _CURRENCIES = frozenset(
     "USD GBP EUR JPY RUB UAH BRL DKK ISK NOK SEK CZK CHF PLN ZAR INR KRW IDR PHP VND TRY MYR".split()
@@ -69,6 +71,11 @@ class Board:
     since: str = "now-7d"
     annotations: Sequence[tuple[str, Expr, str]] = field(default_factory=tuple)
     """Name, query, title format: a mark on every graph where the query answers."""
+    tags: Sequence[tuple[str, Sequence[str]]] = (
+        ("Invoices", ("rating", "invoice")),
+        ("Plans", ("rating", "plan-change")),
+    )
+    """Name and tags: marks that `rating dashboards push --marks` has put into Grafana itself."""
 
 
 def _target(query: Query, number: int, *, instant: bool, as_table: bool = False) -> prometheus.Dataquery:
@@ -215,6 +222,23 @@ def rows_of(
     return panel
 
 
+def note(title: str, said: str, *, width: int = 24, height: int = 6) -> PanelBuilder:
+    """A paragraph, in Markdown."""
+    return text.Panel().title(title).content(said).span(width).height(height)
+
+
+class _Tags(models.AnnotationTarget, cogvariants.Dataquery):
+    """Grafana's own marks, chosen by tags, as the query that the SDK asks for and has no class of."""
+
+
+class _Tagged(cogbuilder.Builder[cogvariants.Dataquery]):
+    def __init__(self, tags: Sequence[str]) -> None:
+        self._tags = tags
+
+    def build(self) -> _Tags:
+        return _Tags(limit=100, match_any=False, tags=list(self._tags), type_val="tags")
+
+
 CONSUMER_LINK = ("consumer", "/d/rating-consumer?var-consumer=${__value.raw:percentencode}&${__url_time_range}")
 
 
@@ -251,6 +275,10 @@ def build(board: Board) -> models.Dashboard:
             .expr(render(expr))
             .title_format(title)
             .step("60s")
+        )
+    for name, tags in board.tags:
+        made = made.annotation(
+            dashboard.AnnotationQuery().name(name).datasource(_OWN).enable(True).icon_color(GREEN).target(_Tagged(tags))
         )
     for row in board.rows:
         made = made.with_row(dashboard.Row(row.title))

@@ -1,20 +1,23 @@
-"""Boards in Grafana, by its HTTP API through grafana-client. Decides nothing about which boards, or whether.
+"""Boards, library panels, data sources and annotations in Grafana, by its HTTP API through grafana-client.
 
-grafana-client is the extra `grafana`; without it this module still imports and says what to install.
+Decides nothing about which of them, or whether. grafana-client is the extra `grafana`; without it this module still
+imports and says what to install.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from rating.core.periods import milliseconds
 from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable
-from rating.ports import ShownBoard
+from rating.ports import Mark, ShownBoard, ShownPanel
 
 _TIMEOUT = 30.0
+_MOST_MARKS = 100_000
 
 
 class GrafanaBoards:
@@ -62,6 +65,45 @@ class GrafanaBoards:
             self._api.dashboard.update_dashboard(
                 {"dashboard": board, "folderUid": folder, "overwrite": False, "message": message}
             )
+
+    def source(self, uid: str) -> Mapping[str, Any] | None:
+        with self._asking(f"data source {uid}"):
+            answer = _or_none(lambda: self._api.datasource.get_datasource_by_uid(uid))
+        return None if answer is None else dict(answer)
+
+    def keep_source(self, document: Mapping[str, Any], *, new: bool) -> None:
+        with self._asking(f"data source {document['uid']}"):
+            if new:
+                self._api.datasource.create_datasource(dict(document))
+            else:
+                self._api.datasource.update_datasource_by_uid(document["uid"], dict(document))
+
+    def panel(self, uid: str) -> ShownPanel | None:
+        with self._asking(f"library panel {uid}"):
+            answer = _or_none(lambda: self._api.libraryelement.get_library_element(uid))
+        if answer is None:
+            return None
+        found = answer.get("result", answer)
+        return ShownPanel(found["model"], found.get("folderUid", ""), int(found["version"]))
+
+    def show_panel(self, uid: str, name: str, model: Mapping[str, Any], folder: str, *, replaces: int | None) -> None:
+        with self._asking(f"library panel {uid}"):
+            if replaces is None:
+                self._api.libraryelement.create_library_element(dict(model), name=name, uid=uid, folder_uid=folder)
+            else:
+                self._api.libraryelement.update_library_element(
+                    uid, dict(model), name=name, folder_uid=folder, version=replaces
+                )
+
+    def marks(self, tags: Sequence[str]) -> frozenset[tuple[str, ...]]:
+        with self._asking("annotations"):
+            answer = self._api.annotations.find_annotations(tags=list(tags), limit=_MOST_MARKS)
+        return frozenset(tuple(one["tags"]) for one in answer)
+
+    def mark(self, mark: Mark) -> None:
+        with self._asking(f"annotation {mark.tags[-1]}"):
+            at = milliseconds(mark.at)
+            self._api.annotations.add_annotation(time_from=at, time_to=at, tags=list(mark.tags), text=mark.text)
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:

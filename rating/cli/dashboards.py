@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from rating.bootstrap import load_catalogue, open_boards
-from rating.cli.frame import FAILED, console, settings_of, stderr
+from rating.bootstrap import load_catalogue, open_boards, open_book
+from rating.cli.frame import FAILED, console, days_of, now, settings_of, stderr
 from rating.cli.generated import report_stale, source, write
+from rating.core.catalogue import Catalogue
 from rating.errors import EdgeUnavailable
-from rating.jobs.show import Change, show_boards
+from rating.jobs.contracts import gather
+from rating.jobs.provision import invoice_marks, keep_panels, keep_source, plan_changes, put_marks
+from rating.jobs.show import Change, Shown, show_boards
+from rating.ports import Mark
 from rating.settings import Settings
 
 COMMITTED = Path("dashboards/generated")
@@ -53,9 +59,20 @@ def push_boards(
     context: typer.Context,
     url: Annotated[str | None, typer.Option(help="Grafana's address [RATING_GRAFANA_URL].")] = None,
     token: Annotated[str | None, typer.Option(help="Service account token [RATING_GRAFANA_TOKEN].")] = None,
+    source_url: Annotated[
+        str | None, typer.Option(help="Also keep a data source at this address of Prometheus, as Grafana reaches it.")
+    ] = None,
+    marks: Annotated[
+        str | None,
+        typer.Option(help="Also mark invoices issued and plans changed in 2026-10, 2026-Q4 or 2026 on the graphs."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing.")] = False,
 ) -> None:
-    """Put the boards into Grafana's folder "Rating". Boards and folders of others are left alone."""
+    """Put boards and library panels into Grafana's folder "Rating". What others made is left alone.
+
+    Pushing twice is pushing once. With --source-url Grafana also gets a data source "Rating Prometheus", with --marks
+    annotations from the book.
+    """
     boards_of = _package()
     settings = settings_of(context)
     settings = replace(
@@ -64,14 +81,39 @@ def push_boards(
         grafana_token=settings.grafana_token if token is None else token,
     )
     boards = open_boards(settings)
-    documents = boards_of.documents(load_catalogue(settings))
-    for one in show_boards(boards, documents, boards_of.FOLDER_UID, boards_of.FOLDER_TITLE, dry_run=dry_run):
+    catalogue = load_catalogue(settings)
+    documents, folder = boards_of.documents(catalogue), boards_of.FOLDER_UID
+    days = days_of(marks)
+    if source_url is not None:
+        _say([keep_source(boards, boards_of.source(source_url), dry_run=dry_run)], dry_run)
+    _say(show_boards(boards, documents, folder, boards_of.FOLDER_TITLE, dry_run=dry_run), dry_run)
+    _say(keep_panels(boards, boards_of.panels(catalogue), folder, dry_run=dry_run), dry_run)
+    if days is not None:
+        put = put_marks(boards, _marks(settings, catalogue, days), dry_run=dry_run)
+        for mark in put:
+            console.print(
+                f"{'would mark' if dry_run else 'marked'} {mark.at:%Y-%m-%d %H:%M}: {mark.text}", soft_wrap=True
+            )
+        if not put:
+            console.print("marks: equal")
+
+
+def _say(shown: Iterable[Shown], dry_run: bool) -> None:
+    for one in shown:
         would = "" if one.change is Change.EQUAL or not dry_run else "would be "
         console.print(f"{one.uid}: {would}{one.change}", markup=False)
         for line in one.differences[:_LINES]:
             console.print(f"  {line}", markup=False, soft_wrap=True)
         if len(one.differences) > _LINES:
             console.print(f"  and {len(one.differences) - _LINES} more differences")
+
+
+def _marks(settings: Settings, catalogue: Catalogue, days: tuple[date, date]) -> list[Mark]:
+    first, after = (datetime.combine(day, time(), UTC) for day in days)
+    with open_book(settings) as book:
+        contracts = gather(book, catalogue, now=now())
+        found = [*invoice_marks(book.invoices()), *plan_changes(contracts.subscriptions)]
+    return sorted((mark for mark in found if first <= mark.at < after), key=lambda mark: (mark.at, mark.tags))
 
 
 def _texts(settings: Settings, folder: Path) -> dict[Path, str]:

@@ -1,7 +1,8 @@
-"""A stand-in of Grafana's HTTP API for boards and folders, on loopback. Only that: no Grafana takes part in the tests.
+"""A stand-in of Grafana's HTTP API on loopback. Only that: no Grafana takes part in the tests.
 
-It keeps what Grafana's reference says of these four calls: versions count up, a stale version is 412, an unknown uid
-404, a wrong token 401, and boards come back with an id and a version of its own and defaults it added.
+It knows boards, folders, data sources, library panels and annotations, and keeps what Grafana's reference says of them:
+versions count up, a stale version is 412, an unknown uid 404, a wrong token 401, and boards come back with an id and a
+version of its own and defaults it added.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, Self
+from urllib.parse import parse_qs
 
 TOKEN = "glsa_right"
 
@@ -18,6 +20,9 @@ class Grafana:
     def __init__(self) -> None:
         self.boards: dict[str, dict[str, Any]] = {}
         self.folders: dict[str, str] = {}
+        self.sources: dict[str, dict[str, Any]] = {}
+        self.panels: dict[str, dict[str, Any]] = {}
+        self.marks: list[dict[str, Any]] = []
         self.writes: list[tuple[str, str]] = []
         self.failing = 0
         """Answers with this status instead, when not 0."""
@@ -31,7 +36,9 @@ class Grafana:
                 body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
                 self.answer(*grafana.write(self.path, body, self.headers.get("Authorization", "")))
 
-            def answer(self, status: int, body: dict[str, Any]) -> None:
+            do_PUT = do_PATCH = do_POST
+
+            def answer(self, status: int, body: Any) -> None:
                 text = json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -45,15 +52,23 @@ class Grafana:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/grafana"
 
-    def read(self, path: str, authorization: str) -> tuple[int, dict[str, Any]]:
+    def read(self, path: str, authorization: str) -> tuple[int, Any]:
         if refused := self._refused(authorization):
             return refused
+        path, _, query = path.partition("?")
+        if path == "/grafana/api/annotations":
+            wanted = set(parse_qs(query)["tags"])
+            return 200, [mark for mark in self.marks if wanted <= set(mark["tags"])]
         kind, _, uid = path.removeprefix("/grafana/api/").rpartition("/")
         if kind == "folders" and uid in self.folders:
             return 200, {"uid": uid, "title": self.folders[uid]}
         if kind == "dashboards/uid" and uid in self.boards:
             kept = self.boards[uid]
             return 200, {"dashboard": kept["dashboard"], "meta": {"folderUid": kept["folderUid"]}}
+        if kind == "datasources/uid" and uid in self.sources:
+            return 200, self.sources[uid]
+        if kind == "library-elements" and uid in self.panels:
+            return 200, {"result": self.panels[uid]}
         return 404, {"message": "not found"}
 
     def write(self, path: str, body: dict[str, Any], authorization: str) -> tuple[int, dict[str, Any]]:
@@ -63,6 +78,23 @@ class Grafana:
             self.folders[body["uid"]] = body["title"]
             self.writes.append(("folder", body["uid"]))
             return 200, body
+        kind = path.removeprefix("/grafana/api/").partition("/")[0]
+        if kind == "annotations":
+            self.marks.append(body)
+            self.writes.append(("mark", body["tags"][-1]))
+            return 200, {"id": len(self.marks)}
+        if kind == "datasources":
+            self.sources[body["uid"]] = {"id": 7, "readOnly": False, **body}
+            self.writes.append(("source", body["uid"]))
+            return 200, body
+        if kind == "library-elements":
+            kept = self.panels.get(body["uid"])
+            if kept is not None and body["version"] != kept["version"]:
+                return 412, {"message": "the library element has been changed by someone else"}
+            version = kept["version"] + 1 if kept else 1
+            self.panels[body["uid"]] = {**body, "version": version}
+            self.writes.append(("panel", body["uid"]))
+            return 200, {"result": self.panels[body["uid"]]}
         assert path == "/grafana/api/dashboards/db", path
         board, folder = body["dashboard"], body["folderUid"]
         if folder not in self.folders:

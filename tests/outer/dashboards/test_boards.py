@@ -35,6 +35,7 @@ TITLES = {
     "rating-upsell": "Rating / Upsell pipeline",
     "rating-metering": "Rating / Metering quality",
     "rating-engine": "Rating / Engine",
+    "rating-stripe": "Rating / Stripe parity",
 }
 DOCUMENTS = documents(catalogue())
 
@@ -131,7 +132,8 @@ def test_the_structure_check_sees_a_wrong_type_deep_inside() -> None:
 
 
 def panels(document: dict[str, Any]) -> list[dict[str, Any]]:
-    return [panel for panel in document["panels"] if panel["type"] != "row"]
+    """Those that show numbers."""
+    return [panel for panel in document["panels"] if panel["type"] not in ("row", "text")]
 
 
 @pytest.mark.parametrize("uid", TITLES)
@@ -139,7 +141,8 @@ def test_a_board_has_a_fixed_name_numbered_panels_and_no_overlap(uid: str) -> No
     document = DOCUMENTS[uid]
     assert (document["uid"], document["title"], document["tags"]) == (uid, TITLES[uid], ["rating"])
     assert [panel["id"] for panel in document["panels"]] == list(range(1, len(document["panels"]) + 1))
-    assert len(panels(document)) >= 6
+    # The board of what is not there yet says so, beside the book's own side.
+    assert len(panels(document)) >= (1 if uid == "rating-stripe" else 6)
     taken: set[tuple[int, int]] = set()
     for panel in document["panels"]:
         place = panel["gridPos"]
@@ -236,7 +239,8 @@ def expressions(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         for target in panel["targets"]:
             yield panel["title"], target["expr"]
     for annotation in document["annotations"].get("list", []):
-        yield annotation["name"], annotation["expr"]
+        if "target" not in annotation:
+            yield annotation["name"], annotation["expr"]
     for variable in document["templating"]["list"]:
         if variable["type"] == "query":
             yield variable["name"], re.fullmatch(r"label_values\((.*), \w+\)", variable["query"])[1]  # type: ignore[index]

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 
 from rating.adapters.grafana import GrafanaBoards
+from rating.adapters.memory_book import MemoryBook
+from rating.core.periods import milliseconds
 from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable
+from rating.jobs.bill import bill
+from rating.jobs.provision import invoice_marks, keep_panels, keep_source, plan_changes, put_marks
 from rating.jobs.show import Change, Shown, differences, show_boards
-from rating_dashboards import FOLDER_TITLE, FOLDER_UID, documents
+from rating_dashboards import FOLDER_TITLE, FOLDER_UID, documents, panels, source
 from tests.outer.dashboards.grafana import TOKEN, Grafana
 from tests.outer.rules.catalogues import catalogue
+from tests.stories import ACME, OCTOBER, close_days, contracts
 
 DOCUMENTS = documents(catalogue())
 
@@ -29,10 +35,10 @@ def push(grafana: Grafana, token: str = TOKEN, dry_run: bool = False) -> dict[st
     return {one.uid: one for one in done}
 
 
-def test_six_boards_arrive_in_our_folder(grafana: Grafana) -> None:
+def test_seven_boards_arrive_in_our_folder(grafana: Grafana) -> None:
     assert {one.change for one in push(grafana).values()} == {Change.ADDED}
     assert grafana.folders == {"rating": "Rating"}
-    assert len(grafana.boards) == 6
+    assert len(grafana.boards) == 7
     assert {board["folderUid"] for board in grafana.boards.values()} == {"rating"}
 
 
@@ -116,3 +122,49 @@ def test_a_servers_own_additions_are_no_difference() -> None:
         == []
     )
     assert list(differences({"title": "a", "panels": []}, ours)) == ["panels: 0 entries -> 1"]
+
+
+def test_library_panels_are_kept_once_and_never_taken_from_others(grafana: Grafana) -> None:
+    boards, lent = GrafanaBoards(grafana.url, TOKEN), panels(catalogue())
+    assert set(lent) == {"rating-panel-accrued", "rating-panel-allowances", "rating-panel-near"}
+    assert {one.change for one in keep_panels(boards, lent, FOLDER_UID, dry_run=True)} == {Change.ADDED}
+    assert grafana.writes == []
+    keep_panels(boards, lent, FOLDER_UID)
+    assert {one.change for one in keep_panels(boards, lent, FOLDER_UID)} == {Change.EQUAL}
+    assert len(grafana.writes) == 3
+    grafana.panels["rating-panel-near"]["model"] = {**lent["rating-panel-near"], "title": "Mine"}
+    [near] = [one for one in keep_panels(boards, lent, FOLDER_UID) if one.change is Change.REPLACED]
+    assert near.differences == ("title: 'Mine' -> 'Half used or more'",)
+    assert grafana.panels["rating-panel-near"]["version"] == 2
+    grafana.panels["rating-panel-accrued"]["folderUid"] = "theirs"
+    with pytest.raises(EdgeDisagrees, match="rating-panel-accrued"):
+        keep_panels(boards, lent, FOLDER_UID)
+
+
+def test_the_source_of_metrics_keeps_what_others_set(grafana: Grafana) -> None:
+    boards = GrafanaBoards(grafana.url, TOKEN)
+    assert keep_source(boards, source("http://one:9090")).change is Change.ADDED
+    assert keep_source(boards, source("http://one:9090")).change is Change.EQUAL
+    grafana.sources["rating-prometheus"]["basicAuthUser"] = "somebody"
+    moved = keep_source(boards, source("http://two:9090"))
+    assert moved.differences == ("url: 'http://one:9090' -> 'http://two:9090'",)
+    kept = grafana.sources["rating-prometheus"]
+    assert (kept["url"], kept["basicAuthUser"]) == ("http://two:9090", "somebody")
+
+
+def test_invoices_and_changes_of_plan_are_marked_once(grafana: Grafana) -> None:
+    book, boards = MemoryBook(), GrafanaBoards(grafana.url, TOKEN)
+    close_days(book, {"acme": 10})
+    issued = bill(book, contracts(ACME), now=OCTOBER.end).issued
+    after = replace(ACME, plan="scale", start=OCTOBER.end)
+    unrelated = replace(ACME, consumer="globex", start=OCTOBER.end)
+    marks = [*invoice_marks(issued), *plan_changes([replace(ACME, end=OCTOBER.end), after, unrelated])]
+    assert [mark.text for mark in marks] == ["INV-000001 to acme: 52.10 USD", "acme moves from pro to scale"]
+    assert len(put_marks(boards, marks, dry_run=True)) == 2
+    assert grafana.marks == []
+    put_marks(boards, marks[:1])
+    assert [mark.text for mark in put_marks(boards, marks)] == ["acme moves from pro to scale"]
+    assert put_marks(boards, marks) == ()
+    assert [mark["time"] for mark in grafana.marks] == [milliseconds(OCTOBER.end)] * 2
+    shown = [one["target"]["tags"] for one in DOCUMENTS["rating-revenue"]["annotations"]["list"] if "target" in one]
+    assert [list(mark["tags"][:-1]) for mark in grafana.marks] == shown
