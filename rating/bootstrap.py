@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from rating.adapters import notifiers
 from rating.adapters.named_sources import NamedEstimates, NamedSources
@@ -15,10 +16,21 @@ from rating.adapters.prometheus import PrometheusEstimates, PrometheusSource
 from rating.adapters.report import PlotlyPage
 from rating.adapters.store import migrate as migrate_store
 from rating.adapters.store import open_book as open_store
+from rating.adapters.taxes import AnsweredTaxes, AskedTaxes, RuledTaxes
 from rating.core.catalogue import Catalogue
 from rating.core.notices import INBOX
 from rating.errors import Finding, SpecError
-from rating.ports import Boards, Book, CounterSource, Documents, Estimates, Notifier, ReportPage, StoredBook
+from rating.ports import (
+    Boards,
+    Book,
+    CounterSource,
+    Documents,
+    Estimates,
+    Notifier,
+    ReportPage,
+    StoredBook,
+    TaxService,
+)
 from rating.settings import Settings
 from rating.specs.channels import (
     ChannelSpec,
@@ -225,6 +237,19 @@ def _notifier(name: str, spec: ChannelSpec) -> Notifier:
                 id_field=spec.id_field,
                 stage=spec.stage,
             )
+
+
+def open_taxes(settings: Settings) -> TaxService:
+    """Who decides how invoices are taxed.
+
+    Raises:
+        EdgeRefused: the setting is no address.
+    """
+    if not settings.tax_url:
+        return RuledTaxes()
+    if settings.tax_url.startswith("file://"):
+        return AnsweredTaxes(Path(unquote(urlsplit(settings.tax_url).path)))
+    return AskedTaxes(settings.tax_url, settings.tax_token)
 
 
 def open_boards(settings: Settings) -> Boards:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from rating.bootstrap import load_catalogue, open_notifiers, open_source, read_sources
+from rating.bootstrap import load_catalogue, open_notifiers, open_source, open_taxes, read_sources
 from rating.core.catalogue import Catalogue
 from rating.core.deliveries import Outcome, State, state
 from rating.core.notices import Routing
@@ -47,6 +47,7 @@ class Engine:
         self._source = open_source(settings)
         self._readers = [open_source(settings) for _ in range(settings.collect_workers - 1)]
         """For what piled up while the engine was away."""
+        self._taxes = open_taxes(settings)
         self._said: dict[str, set[str]] = {}
         """By job, what its last run had to say."""
         self._tried: dict[tuple[str, datetime], datetime] = {}
@@ -184,7 +185,8 @@ class Engine:
 
     def bill(self, now: datetime, stopping: Callable[[], bool]) -> None:
         """Issue the invoices that are due and whole."""
-        billed = bill.bill(self._book, contracts.gather(self._book, self._catalogue, now=now), now=now)
+        gathered = contracts.gather(self._book, self._catalogue, now=now)
+        billed = bill.bill(self._book, gathered, now=now, taxes=self._taxes)
         self._metrics.issued(billed.issued)
         for invoice in billed.issued:
             log.info("issued %s to %s: %s", invoice.number, invoice.draft.customer, invoice.total)
@@ -196,7 +198,7 @@ class Engine:
         """Show balances, and keep each fall below a threshold: an invoice may have paid with the last of it."""
         self._metrics.wallets.show(self._book.glance(now))
         for low in self._book.notice_lows(now):
-            log.warning("wallet of %s is low: %s, below %s", low.customer, low.balance, low.threshold)
+            log.warning("wallet of %s is low: %s, at %s or less", low.customer, low.balance, low.threshold)
 
     def _resting(self, now: datetime) -> set[tuple[str, datetime]]:
         """Held windows that are not read again yet."""

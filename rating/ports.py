@@ -10,7 +10,15 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from rating.core.alerts import Alert, Heard
-from rating.core.checks import AdjustmentRecord, ClosingRecord, CreditRecord, EntryRecord, MoveRecord, Record
+from rating.core.checks import (
+    AdjustmentRecord,
+    ClosingRecord,
+    CreditRecord,
+    EntryRecord,
+    MoveRecord,
+    Record,
+    StatementRecord,
+)
 from rating.core.counters import Readings
 from rating.core.creditnotes import CreditDraft, CreditNote
 from rating.core.deliveries import Attempt, Delivery
@@ -21,6 +29,7 @@ from rating.core.lifecycle import InvoiceEntry
 from rating.core.meters import Meter
 from rating.core.money import Money
 from rating.core.notices import Notification, Preference, Told
+from rating.core.payouts import Payout, StatementDraft
 from rating.core.periods import Period
 from rating.core.reports import Report
 from rating.core.subscriptions import Pause, Subscription
@@ -393,10 +402,22 @@ class Book(Notices, Protocol):
         """Balance and threshold of every wallet as it stands, what expired by then left out: cheap to ask often."""
 
     def notice_lows(self, until: datetime) -> tuple[LowBalance, ...]:
-        """Keep each time a wallet fell below its threshold, up to `until`, once; returns what was not kept yet."""
+        """Keep each time a wallet fell to its threshold, up to `until`, once; returns what was not kept yet."""
 
     def lows(self) -> tuple[LowBalance, ...]:
         """What `notice_lows` kept, oldest first."""
+
+    # partners
+    def issue_statements(self, drafts: Sequence[StatementDraft], *, at: datetime) -> tuple[Payout, ...]:
+        """Issue each statement once, numbering without gaps in the order given, all in one transaction.
+
+        As `issue` has it for invoices; and no share is stated twice (Overtaken, when somebody else stated it first).
+        """
+
+    def statements(self, partner: str | None = None) -> tuple[Payout, ...]:
+        """Issued statements in order of number."""
+
+    def statement(self, number: str) -> Payout | None: ...
 
     # projections: may be lost and rebuilt at any time
     def show_accruals(self, accruals: Sequence[Accrual], *, at: datetime) -> None:
@@ -568,6 +589,9 @@ class StoredBook(Book, Protocol):
 
     def adjustment_records(self) -> tuple[AdjustmentRecord, ...]:
         """Every adjustment, by meter, start and revision."""
+
+    def statement_records(self) -> tuple[StatementRecord, ...]:
+        """Every partner's statement in order of sequence."""
 
     def move_records(self) -> tuple[MoveRecord, ...]:
         """Every move of every grant, in the order in which grants were kept, then by step."""

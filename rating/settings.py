@@ -48,6 +48,10 @@ class Settings:
     seller: str = _setting("", "name printed on invoices")
     locale: str = _setting("en", "language and numbers of documents whose customer has none of their own, de_AT")
     brands: str = _setting("", "a folder with a folder for each brand: colours, logo, templates of documents")
+    tax_url: str = _setting(
+        "", "who decides how invoices are taxed: https://... or file:///...; the catalogue's rules when empty", True
+    )
+    tax_token: str = _setting("", "sent to the tax service as Authorization: Bearer", True)
     grafana_url: str = _setting("", "where `rating dashboards push` puts the boards", True)
     grafana_token: str = _setting("", "a Grafana service account token", True)
 

@@ -41,6 +41,7 @@ from rating.core.invoices import Draft, Invoice, LineKind
 from rating.core.items import Item, same_item
 from rating.core.lifecycle import Account, InvoiceEntry, State, Step, account, allowed, creditable_in, replaceable
 from rating.core.money import Currency, Money
+from rating.core.payouts import SERIES, Payout, StatementDraft, issue_statement, same_statement, stated_before
 from rating.core.periods import Period
 from rating.core.subscriptions import Pause, Subscription, pausable, resumable
 from rating.core.wallets import (
@@ -79,6 +80,7 @@ class MemoryBook(MemoryNotices):
         self._items: dict[str, Item] = {}
         self._pauses: dict[str, tuple[Pause, ...]] = {}
         self._touched: list[frozenset[str]] = []
+        self._payouts: dict[str, Payout] = {}
         self._accruals: tuple[Accrual, ...] = ()
         self._claims: set[str] = set()
 
@@ -456,6 +458,31 @@ class MemoryBook(MemoryNotices):
     def _moved_after(self, at: datetime, customer: str, currency: Currency) -> datetime:
         own = [wallet.moved_at for wallet in self.wallets(customer) if wallet.currency == currency]
         return moved_after(recorded(at), own[0] if own else None)
+
+    # partners
+    def issue_statements(self, drafts: Sequence[StatementDraft], *, at: datetime) -> tuple[Payout, ...]:
+        with self._turn:
+            issued = dict(self._payouts)
+            sources = {line.source for payout in issued.values() for line in payout.draft.lines}
+            for draft in drafts:
+                if draft.key in issued:
+                    same_statement(draft, issued[draft.key])
+                    continue
+                for line in draft.lines:
+                    if line.source in sources:
+                        raise stated_before(line.source)
+                    sources.add(line.source)
+                previous = next(reversed(issued.values())).content_hash if issued else genesis(SERIES)
+                issued[draft.key], _ = issue_statement(draft, len(issued) + 1, previous, at)
+            self._payouts = issued
+            return tuple(issued[draft.key] for draft in drafts)
+
+    def statements(self, partner: str | None = None) -> tuple[Payout, ...]:
+        with self._turn:
+            return tuple(payout for payout in self._payouts.values() if partner in (None, payout.draft.partner))
+
+    def statement(self, number: str) -> Payout | None:
+        return next((payout for payout in self.statements() if payout.number == number), None)
 
     # projections
     def show_accruals(self, accruals: Sequence[Accrual], *, at: datetime) -> None:

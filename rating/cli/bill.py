@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rating.bootstrap import load_catalogue, open_book
+from rating.bootstrap import load_catalogue, open_book, open_taxes
 from rating.cli.frame import (
     DONE,
     FORMAT,
@@ -48,7 +48,8 @@ def command(
     """Issue every invoice whose billing period has ended, each once.
 
     An invoice is issued only when every usage window of its period is closed: one that waits is listed with the
-    windows it waits for, and the exit code is 3; so it is where contracts contradict each other.
+    windows it waits for, and the exit code is 3; so it is where nobody can say how a customer is taxed, and where
+    contracts contradict each other.
     """
     settings, moment = settings_of(context), now()
     catalogue, span = load_catalogue(settings), days_of(period)
@@ -60,7 +61,14 @@ def command(
         subscribed(contracts, consumer)
         with progress_bar("rating invoices") as progress:
             billed = bill(
-                book, contracts, now=moment, starting=span, consumer=consumer, dry_run=dry_run, progress=progress
+                book,
+                contracts,
+                now=moment,
+                starting=span,
+                consumer=consumer,
+                dry_run=dry_run,
+                taxes=open_taxes(settings),
+                progress=progress,
             )
     nothing = not (billed.issued or billed.drafts or billed.postponed)
     _print(billed, dry_run, format, _next(contracts, consumer, moment) if nothing else None)

@@ -46,13 +46,13 @@ def command(
             stderr.print(f"invoice {number} has lines 1 to {count}, not {position!r}")
             raise typer.Exit(WRONG_INPUT)
         explained = explain(book, invoice, [int(position)] if position else None)
-    _head(invoice)
+    print_head(invoice)
     for item in explained:
-        _line(invoice, item, windows, queries)
+        print_line(invoice, item, windows, queries)
     raise typer.Exit(DONE if all(item.agrees for item in explained) else LOOK)
 
 
-def _head(invoice: Invoice) -> None:
+def print_head(invoice: Invoice) -> None:
     draft = invoice.draft
     console.print(f"Invoice {invoice.number} to {draft.customer}, {days_text(draft)}, total {draft.total}")
     console.print(
@@ -60,7 +60,7 @@ def _head(invoice: Invoice) -> None:
     )
 
 
-def _line(invoice: Invoice, item: Explained, windows: bool, queries: bool) -> None:
+def print_line(invoice: Invoice, item: Explained, windows: bool, queries: bool) -> None:
     line = item.line
     console.print(f"\nLine {item.position}: {line.title}: {line.amount}")
     _arithmetic(line)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rating.bootstrap import load_catalogue, open_book
+from rating.bootstrap import load_catalogue, open_book, open_taxes
 from rating.cli.frame import FORMAT, LOOK, Format, console, now, settings_of, show, stderr, warn
 from rating.core.balances import paying_order
 from rating.core.catalogue import Catalogue
@@ -22,7 +22,7 @@ from rating.specs.charges import instant_of
 from rating.specs.fields import moment
 from rating.specs.nearest import or_one_of
 
-LIST = ("customer", "currency", "balance", "accrued", "would burn", "left", "low below", "low")
+LIST = ("customer", "currency", "balance", "accrued", "would burn", "left", "low at", "low")
 GRANTS = ("grant", "kind", "amount", "left", "currency", "priority", "expires", "granted", "note", "author")
 HISTORY = ("time", "what", "grant", "amount", "balance", "currency", "invoice", "cause")
 
@@ -58,7 +58,7 @@ def add(app: typer.Typer) -> None:
 
 def list_all(
     context: typer.Context,
-    low: Annotated[bool, typer.Option("--low", help="Only those below their threshold.")] = False,
+    low: Annotated[bool, typer.Option("--low", help="Only those that are low.")] = False,
     format: Format = FORMAT,
 ) -> None:
     """List every wallet: its balance, what open periods have accrued so far, and what that would leave."""
@@ -74,7 +74,7 @@ def show_wallets(context: typer.Context, customer: CUSTOMER, format: Format = FO
     show(rows, GRANTS, format)
     if format is Format.TABLE:
         for one in found:
-            low = f"; LOW, below {one.wallet.threshold}" if one.low else ""
+            low = f"; LOW, at {one.wallet.threshold} or less" if one.low else ""
             console.print(
                 f"Balance {one.balance}; accrued so far {one.accrued}, which would burn {one.burns} and leave "
                 f"{one.left}{low}",
@@ -97,7 +97,7 @@ def history(context: typer.Context, customer: CUSTOMER, format: Format = FORMAT)
                 "amount": low.threshold.digits,
                 "balance": low.balance.digits,
                 "currency": low.balance.currency.code,
-                "cause": f"below the threshold of {low.threshold}",
+                "cause": f"at the threshold of {low.threshold} or less",
             },
         )
         for low in lows
@@ -167,13 +167,13 @@ def warn_below(
     currency: CURRENCY = None,
     dry_run: DRY_RUN = False,
 ) -> None:
-    """Say below which balance a customer's wallet is low; 0 for never. Each fall below it is kept, once."""
+    """Say from what balance down a customer's wallet is low; 0 for never. Each fall to it is kept, once."""
     settings = settings_of(context)
     below = _money(amount, currency, load_catalogue(settings), least=0)
     with open_book(settings) as book:
         new = not dry_run and book.warn_below(customer, below, at=now())
     said = "would be" if dry_run else "is" if new else "already is"
-    console.print(f"the wallet of {customer} {said} low below {below}")
+    console.print(f"the wallet of {customer} {said} low at {below} or less")
 
 
 def _fund(
@@ -241,7 +241,10 @@ def _to_date(context: typer.Context, customer: str | None) -> tuple[WalletToDate
             _known(book, customer)
         contracts = gather(book, catalogue, now=moment_now)
         warn(contracts.findings)
-        return wallets_to_date(book, contracts, now=moment_now, customer=customer)
+        found = wallets_to_date(book, contracts, now=moment_now, customer=customer, taxes=open_taxes(settings))
+    for why in dict.fromkeys(why for one in found for why in one.untaxed):
+        stderr.print(f"accrued is shown without taxes: {why}", soft_wrap=True)
+    return found
 
 
 def _known(book: Book, customer: str) -> tuple[Wallet, ...]:
@@ -261,7 +264,7 @@ def _row(one: WalletToDate) -> dict[str, Any]:
         "accrued": one.accrued.digits,
         "would burn": one.burns.digits,
         "left": one.left.digits,
-        "low below": threshold.digits if threshold is not None and threshold.minor else None,
+        "low at": threshold.digits if threshold is not None and threshold.minor else None,
         "low": "yes" if one.low else "no",
     }
 

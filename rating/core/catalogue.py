@@ -12,6 +12,7 @@ from rating.core.notices import Routing
 from rating.core.parties import NOBODY, Parties
 from rating.core.plans import Plan
 from rating.core.subscriptions import Subscription
+from rating.core.taxation import TaxRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Catalogue:
     parties: Parties = NOBODY
     """Who sells and who pays, as they are printed on papers."""
     notifications: Routing = field(default_factory=Routing)
+    tax_rules: tuple[TaxRule, ...] = ()
+    """Who is taxed how, in place of the plans' taxes; the first that fits."""
     text: str = ""
     """The source it was compiled from, canonical enough to compile again."""
     digest: str = field(default="")

@@ -25,6 +25,7 @@ from rating.core.ratecards import RateCard
 from rating.core.settlements import settle
 from rating.core.standing import NOTHING_BEFORE, Standing
 from rating.core.subscriptions import Subscription
+from rating.core.taxation import TaxDecision
 from rating.core.taxes import Tax
 from rating.core.windows import Completeness, Usage
 
@@ -74,6 +75,7 @@ def draft(
     late: Sequence[LineItem] = (),
     items: Sequence[Item] = (),
     ahead: Mapping[tuple[str, Period], Fraction] = NOTHING_AHEAD,
+    taxed: TaxDecision | None = None,
 ) -> Draft:
     """The invoice of `subscription` for the billing period `period`.
 
@@ -82,7 +84,7 @@ def draft(
     earlier invoices and the customer's other consumers leave for this one; `late` settles their late usage. `items` are
     one-offs that wait for it. `ahead` is what earlier invoices charged in advance for this period, or for one that was
     not used at all, by fee and period: what a cancellation or a pause has left unused is given back, what a resumption
-    has added is charged.
+    has added is charged. `taxed` is how it was decided to be taxed, in place of what the plan says.
 
     Raises:
         ValueError: the subscription is not billed in the period.
@@ -105,7 +107,7 @@ def draft(
     paper.settled(late)
     for (key, charged_for), charged in sorted(ahead.items(), key=lambda entry: (entry[0][1], entry[0][0])):
         paper.trued_up(plan, key, charged_for, charged)
-    return paper.drafted(billed, period, standing, catalogue, items=items)
+    return paper.drafted(billed, period, standing, catalogue, items=items, taxed=taxed)
 
 
 def opening(
@@ -114,6 +116,7 @@ def opening(
     catalogue: str,
     standing: Standing = NOTHING_BEFORE,
     items: Sequence[Item] = (),
+    taxed: TaxDecision | None = None,
 ) -> Draft:
     """What is due when the subscription begins: fees due once, and the first period's fees in advance.
 
@@ -130,7 +133,8 @@ def opening(
             paper.fee(fee, billed, billed)
         elif fee.due is FeeDue.ADVANCE:
             paper.fee(fee, billed, period)
-    return replace(paper.drafted(billed, period, standing, catalogue, whole=True, items=items), opening=True)
+    drafted = paper.drafted(billed, period, standing, catalogue, whole=True, items=items, taxed=taxed)
+    return replace(drafted, opening=True)
 
 
 def served(
@@ -251,6 +255,7 @@ class _Paper:
         catalogue: str,
         whole: bool = False,
         items: Sequence[Item] = (),
+        taxed: TaxDecision | None = None,
     ) -> Draft:
         """The draft, with what is agreed about its charges as a whole. `whole`: cap and minimum are not for it."""
         subscription, plan = self._subscription, self._plan
@@ -266,6 +271,7 @@ class _Paper:
             redeemed=standing.redeemed,
             own_taxes=_own_taxes(subscription, plan),
             items=[line_of(item, billed, self._currency, plan.rounding) for item in items],
+            decided=taxed,
         )
         return Draft(
             subscription=subscription.key,
@@ -278,6 +284,7 @@ class _Paper:
             lines=tuple(self._lines),
             catalogue=catalogue,
             zone=subscription.zone.key,
+            tax=taxed,
         )
 
     def _rounded(self, exact: Fraction) -> Money:

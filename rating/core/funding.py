@@ -85,7 +85,7 @@ def burned_by(wallets: Sequence[Wallet], owed: Iterable[tuple[str, str, Money]],
     moves: list[Move] = []
     for customer, number, amount in owed:
         wallet = state.get((customer, amount.currency))
-        if wallet is None or amount.minor <= 0:
+        if wallet is None:
             continue
         drawn = wallet.burned(amount, number, moved_after(at, wallet.moved_at))
         state[customer, amount.currency] = wallet.with_moves(drawn)

@@ -17,6 +17,7 @@ from rating.core.money import Currency, Money, total
 from rating.core.parties import INVOICES, Customer, Seller, terms_of
 from rating.core.periods import Period
 from rating.core.prices.price import Portion
+from rating.core.taxation import TaxDecision
 
 
 class LineKind(StrEnum):
@@ -104,6 +105,8 @@ class Draft:
     """Whose lines these are, on an invoice over several subscriptions of one customer."""
     replaces: str = ""
     """The number of the invoice that was taken back and is issued again as this one."""
+    tax: TaxDecision | None = None
+    """How it was decided to be taxed; None where the plan's own taxes hold."""
 
     @property
     def key(self) -> str:

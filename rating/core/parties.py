@@ -101,6 +101,8 @@ class Customer:
     """Its own, in place of the seller's."""
     invoices: Together = Together.SEPARATE
     late: LatePolicy = LatePolicy.NEXT_INVOICE
+    tax_exempt: str = ""
+    """Why it pays no tax, such as a certificate's number; empty for who pays it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,8 +128,7 @@ class GrantAccount:
 
     def paid(self, invoice: str) -> int:
         """Minor units it has paid of an invoice and not had back."""
-        kinds = (MoveKind.BURNED, MoveKind.RETURNED)
-        return -sum(move.change for move in self.moves if move.kind in kinds and move.invoice == invoice)
+        return -sum(move.change for move in self.moves if move.invoice == invoice)
 
     @property
     def credit(self) -> Credit:
@@ -141,7 +140,7 @@ class GrantAccount:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Below what a customer's wallet in one currency is called low, from `at` on; zero never is."""
+    """From what balance down a customer's wallet in one currency is called low, from `at` on; zero is for never."""
 
     customer: str
     amount: Money
@@ -150,7 +149,7 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class LowBalance:
-    """A wallet fell below its threshold. One for each time it does."""
+    """A wallet fell to its threshold or below. One for each time it does."""
 
     customer: str
     at: datetime
@@ -160,7 +159,7 @@ class LowBalance:
 
 @dataclass(frozen=True, slots=True)
 class WalletGlance:
-    """What a wallet holds now and below what it is low, without what happened to it."""
+    """What a wallet holds now and from where down it is low, without what happened to it."""
 
     customer: str
     balance: Money
@@ -246,12 +245,12 @@ class Wallet:
         return Wallet(self.customer, self.currency, tuple(accounts), self.thresholds)
 
     def lows(self, until: datetime) -> Iterator[LowBalance]:
-        """Every time it fell below the threshold of that time, by an entry or by expiry, up to and with `until`."""
+        """Every time it fell to the threshold of that time, by an entry or by expiry, up to and with `until`."""
         low = False
         for instant in self._instants(until):
             threshold = next((one.amount for one in reversed(self.thresholds) if one.at <= instant), None)
             balance = self.balance(instant)
-            fell = threshold is not None and balance < threshold
+            fell = threshold is not None and balance.minor <= threshold.minor and threshold.minor > 0
             if fell and not low:
                 assert threshold is not None
                 yield LowBalance(self.customer, instant, balance, threshold)

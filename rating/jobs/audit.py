@@ -11,9 +11,11 @@ from rating.core.checks import (
     adjusted_as_kept,
     catalogue_as_digested,
     check_invoices,
+    check_statements,
     check_wallets,
     invoiced_windows_stand,
     items_as_kept,
+    lines_by_name,
     usage_as_closed,
 )
 from rating.core.invoices import LineItem
@@ -29,8 +31,11 @@ def audit(book: StoredBook) -> Iterator[Finding]:
     """Everything in the book that must not be as it is: first the invoices, then what paid them, then their windows."""
     records = book.invoice_records()
     moves = book.move_records()
-    yield from check_invoices(records, book.entry_records(), book.credit_records(), moves)
+    notes = book.credit_records()
+    yield from check_invoices(records, book.entry_records(), notes, moves)
     yield from check_wallets(moves, records)
+    if stated := book.statement_records():
+        yield from check_statements(stated, lines_by_name(records, notes))
     yield from items_as_kept(book.item_records())
     for kept in book.catalogues():
         yield from catalogue_as_digested(kept.digest, kept.text)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from rating.core.billing import Due, due
-from rating.core.consolidated import together
+from rating.core.consolidated import alike
 from rating.core.creditnotes import CreditNote
 from rating.core.invoices import Draft, Invoice
 from rating.core.parties import Parties, Together
@@ -15,7 +15,7 @@ from rating.errors import Contradiction, Overtaken
 from rating.jobs.contracts import Contracts
 from rating.jobs.latecredits import credit_late
 from rating.jobs.writing import Writer
-from rating.ports import Book
+from rating.ports import Book, TaxService
 
 ATTEMPTS = 8
 """How often what others wrote meanwhile is read again before a person is told."""
@@ -50,13 +50,14 @@ def bill(
     starting: tuple[date, date] | None = None,
     consumer: str | None = None,
     dry_run: bool = False,
+    taxes: TaxService | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Billed:
     """Issue every invoice that is due at `now`.
 
     `starting` limits it to billing periods whose first local day lies in that half-open range of days, `consumer` to
-    one consumer. An invoice whose usage has
-    a window missing or held is postponed, never issued short.
+    one consumer. An invoice whose usage has a window missing or held is postponed, never issued short; so is one of
+    which `taxes` (the catalogue's rules where there is none) cannot say how it is taxed.
 
     Raises:
         NoPlanInForce, NoTierCovers: the contract does not say what the usage costs.
@@ -76,7 +77,7 @@ def bill(
         try:
             if not dry_run:
                 notes += credit_late(book, contracts, now=now, consumer=consumer)
-            drafts, postponed = _issue(book, contracts, groups, now, dry_run, issued, progress)
+            drafts, postponed = _issue(book, contracts, groups, now, dry_run, taxes, issued, progress)
             return Billed(tuple(issued), drafts, postponed, notes)
         except Overtaken:
             # Somebody corrected usage or billed part of it meanwhile: what is left is drafted from what is there now.
@@ -95,11 +96,12 @@ def _issue(
     groups: Sequence[Sequence[Due]],
     now: datetime,
     dry_run: bool,
+    taxes: TaxService | None,
     issued: list[Invoice],
     progress: Callable[[int, int], None],
 ) -> tuple[tuple[Draft, ...], tuple[Postponed, ...]]:
     known = book.latest_adjustment()
-    writer = Writer(book, contracts.subscriptions, contracts=contracts, as_of=now)
+    writer = Writer(book, contracts.subscriptions, contracts=contracts, as_of=now, taxes=taxes)
     drafts: list[Draft] = []
     postponed: list[Postponed] = []
     count, done = sum(map(len, groups)), 0
@@ -112,7 +114,7 @@ def _issue(
                 postponed.append(Postponed(item, reasons[item.key] or others))
                 writer.postpone(item)
         else:
-            batch.append(together([writer.draft(item) for item in group], group[0].subscription.payer))
+            batch += alike([writer.draft(item) for item in group], group[0].subscription.payer)
         done += len(group)
         if len(batch) >= BATCH or place == len(groups) - 1:
             if batch and not dry_run:

@@ -21,8 +21,9 @@ from rating.core.subscriptions import Subscription
 from rating.jobs.contracts import Contracts, billed_under
 from rating.jobs.late import LateUsage, as_billed
 from rating.jobs.lives import taken_back
+from rating.jobs.taxation import Taxation
 from rating.jobs.usage import UsageReader
-from rating.ports import Book
+from rating.ports import Book, TaxService
 
 
 class Writer:
@@ -35,9 +36,10 @@ class Writer:
         *,
         contracts: Contracts | None = None,
         as_of: datetime | None = None,
+        taxes: TaxService | None = None,
     ) -> None:
         """With `contracts`, late usage of issued invoices is settled and parties are said; `as_of` is when
-        the new ones are issued.
+        the new ones are issued. `taxes` decides how they are taxed, the catalogue's rules where there is none.
         """
         self._book = book
         self._parties = NOBODY if contracts is None or as_of is None else contracts.parties(as_of)
@@ -52,6 +54,7 @@ class Writer:
         self._usage = UsageReader(book, as_of)
         self._papers: dict[str, list[Paper]] = {}
         self._late = LateUsage(book)
+        self._taxation = Taxation(contracts, taxes, self._parties)
         self._postponed: set[str] = set()
         self._of_customer: dict[tuple[str, str], list[Subscription]] = {}
         for subscription in subscriptions:
@@ -61,6 +64,14 @@ class Writer:
         """Why it cannot be drafted yet."""
         if item.subscription.key in self._postponed and looks_back(item.subscription, item.plan):
             return ("an earlier invoice it depends on waits",)
+        return self._missing(item) or self._taxation.obstacles(item)
+
+    def ask_taxes(self, item: Due) -> tuple[str, ...]:
+        """Have it drafted with its taxes, whether or not its windows are there; or why nobody can say."""
+        return self._taxation.obstacles(item)
+
+    def _missing(self, item: Due) -> tuple[str, ...]:
+        """The windows that keep it waiting."""
         if item.opening:
             return ()
         own = self._usage.gaps(parts(item.subscription, item.plan, item.period))
@@ -82,7 +93,7 @@ class Writer:
         left = self._left(item.subscription, item, known)
         own = self._waiting(item.subscription) if items is None else items
         if item.opening:
-            drafted = opening(item.subscription, item.plan, item.catalogue, left, own)
+            drafted = opening(item.subscription, item.plan, item.catalogue, left, own, self._taxation.decided(item))
         else:
             left = replace(left, pool_used=self._pool_used(item))
             drafted = self._drafted(item.subscription, item, left, late, own, self._ahead(item))
@@ -174,7 +185,8 @@ class Writer:
     ) -> Draft:
         priced = parts(subscription, item.plan, item.period)
         usage = self._usage.of(subscription.consumer, priced)
-        return draft(subscription, item.plan, item.period, usage, item.catalogue, left, late, items, ahead)
+        taxed = self._taxation.decided(item)
+        return draft(subscription, item.plan, item.period, usage, item.catalogue, left, late, items, ahead, taxed)
 
     def _left(self, subscription: Subscription, item: Due, known: Sequence[Draft] | None = None) -> Standing:
         if not looks_back(subscription, item.plan):

@@ -55,7 +55,7 @@ Owed = Annotated[Amount, AfterValidator(_not_negative)]
 PositiveQuantity = Annotated[Quantity, AfterValidator(_positive)]
 
 
-def _day(moment: date | datetime) -> date:
+def day_of(moment: date | datetime) -> date:
     if isinstance(moment, datetime):
         raise ValueError(f"{moment_text(moment)} is an instant; a discount begins and ends with days, write 2026-10-01")
     return moment
@@ -67,10 +67,10 @@ class DiscountSpec(Spec):
     percent: Annotated[Share, AfterValidator(_at_most_all)] | None = Field(default=None, description="Such as 15%.")
     amount: Owed | None = Field(default=None, description='Money, such as "5.00"; never more than there is to pay.')
     code: Key | None = Field(default=None, description="The coupon's name; it stands on the invoice.")
-    start: Annotated[Moment, AfterValidator(_day)] | None = Field(
+    start: Annotated[Moment, AfterValidator(day_of)] | None = Field(
         default=None, description="Billing periods that begin on this day or later."
     )
-    end: Annotated[Moment, AfterValidator(_day)] | None = Field(
+    end: Annotated[Moment, AfterValidator(day_of)] | None = Field(
         default=None, description="The first day it no longer holds."
     )
     redemptions: int | None = Field(

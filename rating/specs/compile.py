@@ -33,6 +33,7 @@ from rating.specs.render import canonical_text
 from rating.specs.schema import CatalogueSpec, HeadSpec, MeterSpec, PlanSpec, SubscriptionSpec
 from rating.specs.source import read
 from rating.specs.subscriptions import check_together, subscription_of
+from rating.specs.taxation import TaxRuleSpec, rules_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class _Parts:
     plans: dict[str, tuple[Any, Place]] = field(default_factory=dict)
     sellers: dict[str, tuple[Any, Place]] = field(default_factory=dict)
     customers: dict[str, tuple[Any, Place]] = field(default_factory=dict)
+    taxes: list[tuple[Any, Place]] = field(default_factory=list)
     subscriptions: list[tuple[Any, Place]] = field(default_factory=list)
     notifications: tuple[Any, Place] | None = None
 
@@ -108,9 +110,10 @@ def _head(value: Any, place: Place, findings: Findings, parts: _Parts) -> None:
             first_place = findings.where(parts.notifications[1])
             findings.add(here, f"is also written at {first_place}", "write it once")
         parts.notifications = parts.notifications or (value["notifications"], here)
-    entries = value.get("subscriptions")
-    if isinstance(entries, list):
-        parts.subscriptions += [(entry, place.at("subscriptions", i)) for i, entry in enumerate(entries)]
+    for word, found in (("subscriptions", parts.subscriptions), ("taxes", parts.taxes)):
+        entries = value.get(word)
+        if isinstance(entries, list):
+            found += [(entry, place.at(word, i)) for i, entry in enumerate(entries)]
 
 
 def _define(
@@ -171,6 +174,11 @@ def _together(parts: _Parts, findings: Findings) -> Catalogue | None:
     )
     parties = parties_of(sellers, customers, findings)
     routes, routing = _routing(parts, findings, [subscription for subscription, _, _ in subscribed], zone, parties)
+    ruled = [
+        (rule, place) for raw, place in parts.taxes if (rule := findings.checked(TaxRuleSpec, raw, place)) is not None
+    ]
+    places = {name: place for name, (_, place) in parts.plans.items()}
+    tax_rules = rules_of(ruled, findings, parts.sellers, {name: (plans[name], places[name]) for name in places})
     check_together([(subscription, place) for subscription, _, place in subscribed], findings, plans)
     if findings.count > before or currency is None:
         return None
@@ -183,6 +191,7 @@ def _together(parts: _Parts, findings: Findings) -> Catalogue | None:
         plans=plan_specs,
         sellers={name: spec for name, (spec, _) in sellers.items()},
         customers={name: spec for name, (spec, _) in customers.items()},
+        taxes=[spec for spec, _ in ruled],
         subscriptions=[spec for _, spec, _ in subscribed],
         notifications=routes,
     )
@@ -195,6 +204,7 @@ def _together(parts: _Parts, findings: Findings) -> Catalogue | None:
         zone=zone,
         parties=parties,
         notifications=routing,
+        tax_rules=tax_rules,
         text=written_text,
         digest=hashlib.sha256(written_text.encode()).hexdigest(),
     )

@@ -49,9 +49,13 @@ def locale(value: object) -> str:
     raise ValueError(f"{shown(value)} is not a locale; write a language, or language and country, such as de_DE")
 
 
-def country(value: object) -> str:
+def is_country(value: object) -> bool:
     """ISO 3166-1 alpha-2, as CLDR knows it."""
-    if isinstance(value, str) and re.fullmatch("[A-Z]{2}", value) and value in Locale("en").territories:
+    return isinstance(value, str) and bool(re.fullmatch("[A-Z]{2}", value)) and value in Locale("en").territories
+
+
+def country(value: object) -> str:
+    if isinstance(value, str) and is_country(value):
         return value
     raise ValueError(f"{shown(value)} is not a country; write an ISO 3166 code of two letters such as DE")
 
@@ -124,6 +128,9 @@ class CustomerSpec(PartySpec):
         description="What late data takes off an issued invoice: on the next_invoice, or a credit_note of its own. "
         "What it adds stands on the next invoice.",
     )
+    tax_exempt: Text | None = Field(
+        default=None, description="Why it pays no tax, such as a certificate's number; a tax rule must be for it."
+    )
 
 
 def parties_of(
@@ -188,4 +195,5 @@ def _customer(key: str, spec: CustomerSpec) -> Customer:
         spec.terms,
         spec.invoices,
         spec.late,
+        spec.tax_exempt or "",
     )

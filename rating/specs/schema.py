@@ -53,6 +53,7 @@ from rating.specs.fields import (
 from rating.specs.notifications import NotificationsSpec
 from rating.specs.parties import CustomerSpec, SellerSpec
 from rating.specs.prices import PriceSpec
+from rating.specs.taxation import TaxRuleSpec
 from rating.specs.words import words
 
 
@@ -354,6 +355,11 @@ class CatalogueSpec(Spec):
     customers: dict[Text, CustomerSpec] = Field(
         default_factory=dict, description="Who pays, by the name subscriptions give; what is printed and agreed."
     )
+    taxes: list[TaxRuleSpec] = Field(
+        default_factory=list,
+        description="Who is taxed how, in place of the plans' taxes: the first rule that fits the customer decides, "
+        "and an invoice that none fits waits.",
+    )
     subscriptions: list[SubscriptionSpec] = Field(default_factory=list, description="Who is on which plan, and when.")
     notifications: NotificationsSpec | None = Field(default=None, description="Who is told what, and how.")
 
@@ -368,5 +374,6 @@ class HeadSpec(Spec):
     plans: dict[str, Any] | None = None
     sellers: dict[str, Any] | None = None
     customers: dict[str, Any] | None = None
+    taxes: list[Any] | None = None
     subscriptions: list[Any] | None = None
     notifications: dict[str, Any] | None = None

@@ -216,7 +216,7 @@ class WalletCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         labels = ["customer", "currency"]
         balance = GaugeMetricFamily(names.WALLET_BALANCE, "Prepaid money left.", labels=labels)
-        low = GaugeMetricFamily(names.WALLET_LOW, "Below what balance a wallet is low.", labels=labels)
+        low = GaugeMetricFamily(names.WALLET_LOW, "From what balance down a wallet is low.", labels=labels)
         for wallet in self._wallets:
             own = [wallet.customer, wallet.balance.currency.code]
             balance.add_metric(own, float(wallet.balance.exact))

@@ -13,7 +13,9 @@ import pytest
 
 from rating.adapters.store import open_book
 from rating.cli import run
+from rating.core.creditnotes import Cause, credit
 from rating.core.meters import Meter
+from rating.core.money import Currency, Money
 from rating.core.subscriptions import Subscription
 from tests.stories import DAY, close_days
 
@@ -139,3 +141,82 @@ def test_contracts_that_contradict_each_other_ask_for_a_person(rating: Rating, u
     assert code == 3
     assert "acme/pro/2026-10-15" in err
     assert "cancel one of them" in err
+
+
+def rows(rating: Rating, *arguments: str) -> list[dict[str, object]]:
+    code, out, err = rating(*arguments, "--format", "json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert isinstance(found, list)
+    return found
+
+
+def test_a_month_is_stated_once_numbered_and_explained_down_to_its_windows(rating: Rating, url: str) -> None:
+    rating("bill")
+    head = {
+        "partner": "Maps Ltd", "month": "2026-10", "lines": 1, "total": "1.75", "currency": "USD",
+    }  # fmt: skip
+    assert rows(rating, "statements", "issue", "--period", "2026-10", "--dry-run") == [
+        {"statement": "(dry run)", "issued": None, **head}
+    ]
+    assert rows(rating, "statements", "list") == []
+    said = [{"statement": "ST-000001", "issued": "2026-11-02", **head}]
+    assert rows(rating, "statements", "issue", "--period", "2026-10") == said
+    assert rows(rating, "statements", "list") == said
+    assert rows(rating, "statements", "list", "--partner", "Others") == []
+    assert rating("statements", "issue", "--period", "2026-10") == (0, "", "everything owed up to 2026-10 is stated\n")
+    [line] = rows(rating, "statements", "show", "ST-000001")
+    assert (line["invoice"], line["of line"], line["base"], line["percent"], line["amount"]) == (
+        "INV-000002", 1, "14.00", "12.5%", "1.75",
+    )  # fmt: skip
+    code, out, _ = rating("statements", "show", "ST-000001")
+    assert "Statement ST-000001 to Maps Ltd, 2026-10, issued 2026-11-02" in out
+    assert "Total USD" in out
+    code, out, _ = rating("statements", "explain", "ST-000001/1")
+    assert code == 0
+    for sentence in (
+        "12.5 % of 14.00 USD, the amount of INV-000002 line 1, is 1.75, rounded once to 1.75 USD",
+        "Invoice INV-000002 to acme",
+        "31 windows of meter calls",
+    ):
+        assert sentence in out
+    assert rating("book", "check")[0] == 0
+
+
+def test_what_a_credit_note_takes_back_is_on_a_later_statement(
+    rating: Rating, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rating("bill")
+    rating("statements", "issue", "--period", "2026-10")
+    with open_book(url) as book:
+        invoice = book.invoice("INV-000002")
+        assert invoice is not None
+        note = credit(invoice, {1: Money(400, Currency("USD"))}, (), cause=Cause.MANUAL, reason="an outage")
+        book.credit(note, at=datetime(2026, 11, 5, tzinfo=UTC))
+    monkeypatch.setattr("rating.cli.statements.now", lambda: datetime(2026, 12, 2, tzinfo=UTC))
+    # November's invoice waits for its windows; the note is known.
+    [said] = rows(rating, "statements", "issue", "--period", "2026-11")
+    assert (said["statement"], said["total"]) == ("ST-000002", "-0.50")
+    [line] = rows(rating, "statements", "show", "ST-000002")
+    assert (line["invoice"], line["base"], line["corrects"]) == ("CN-000001", "-4.00", "INV-000002/1")
+    code, out, _ = rating("statements", "explain", "ST-000002")
+    assert code == 0
+    assert "credit note CN-000001 of 4.00 USD for INV-000002: an outage" in out
+    assert rating("book", "check")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("issue", "--period", "2026-11"), 2, "2026-11 has not ended"),
+        (("issue", "--period", "2026"), 2, "'2026' is not a month; write 2026-10"),
+        (("issue", "--period", "soon"), 2, "'soon' is not a period"),
+        (("show", "ST-000009"), 1, "the book holds no statement ST-000009"),
+        (("explain", "ST-000001/7"), 2, "statement ST-000001 has lines 1 to 1, not '7'"),
+    ],
+)
+def test_what_is_refused(rating: Rating, arguments: tuple[str, ...], code: int, sentence: str) -> None:
+    rating("bill")
+    rating("statements", "issue", "--period", "2026-10")
+    found, _, err = rating("statements", *arguments)
+    assert (found, sentence in err) == (code, True), err

@@ -72,11 +72,11 @@ def test_a_wallet_from_the_first_topup_to_the_last_cent(rating: Rating, tmp_path
     )
     assert rating("wallets", "topup", "acme", "50.00", "--reference", "pi_1")[1].startswith("had put 50.00 USD")
     rating("wallets", "grant", "acme", "5", "--reference", "sorry", "--expires", "2026-11-15", "--note", "outage")
-    assert rating("wallets", "warn", "acme", "10")[1] == "the wallet of acme is low below 10.00 USD\n"
+    assert rating("wallets", "warn", "acme", "10")[1] == "the wallet of acme is low at 10.00 USD or less\n"
     # 20.00 and 150 calls at 0.10, with 10 % on top: an open period of 38.50.
     assert rows(rating, "wallets", "list") == [
         {"customer": "acme", "currency": "USD", "balance": "55.00", "accrued": "38.50", "would burn": "38.50",
-         "left": "16.50", "low below": "10.00", "low": "no"}
+         "left": "16.50", "low at": "10.00", "low": "no"}
     ]  # fmt: skip
     code, out, _ = rating("wallets", "show", "acme")
     assert code == 0

@@ -46,6 +46,7 @@ def drawn(held: Wallet, cents: int, day: int = 1) -> list[tuple[str, int]]:
         ("one grant pays what is owed", [grant("a", 2000)], [("a", 1500)]),
         ("and no more than it holds", [grant("a", 900)], [("a", 900)]),
         ("a lower priority pays first", [grant("a", 1000, 2), grant("b", 1000, 1)], [("a", 500), ("b", 1000)]),
+        ("whatever expires earlier", [grant("a", 1000, 2, 9), grant("b", 1000, 1)], [("a", 500), ("b", 1000)]),
         ("then what expires first", [grant("a", 1000), grant("b", 1000, expires=9)], [("a", 500), ("b", 1000)]),
         ("then what was granted first", [grant("a", 1000), grant("b", 1000)], [("a", 1000), ("b", 500)]),
         ("what expired pays nothing", [grant("a", 1000, expires=1), grant("b", 1000)], [("b", 1000)]),
@@ -111,6 +112,13 @@ def test_a_grant_is_worth_something_from_its_beginning() -> None:
         granting(grant("a", 100, expires=1), START + DAY)
 
 
+def test_no_step_leaves_less_than_nothing_or_more_than_was_granted() -> None:
+    [account] = wallet(grant("a", 1000)).accounts
+    for change in (-1001, 1):
+        with pytest.raises(ValueError, match=r"holds 10\.00 USD of 10\.00 USD and cannot change by"):
+            account.moved(change, MoveKind.BURNED, START)
+
+
 def test_one_reference_is_one_payment() -> None:
     same_grant(replace(grant("a", 100), note="again"), grant("a", 100))
     with pytest.raises(Contradiction, match=r'was kept as .*"100 USD".* and is now .*"200 USD"'):
@@ -134,6 +142,14 @@ def test_each_fall_below_the_threshold_is_said_once() -> None:
         (START + 2 * DAY, usd(400), usd(500)),
         (START + 7 * DAY, usd(700), usd(800)),
     ]
+
+
+def test_a_balance_at_the_threshold_is_low() -> None:
+    held = replace(wallet(grant("a", 1000)), thresholds=(Threshold("acme", usd(400), START),))
+    held = held.with_moves(held.burned(usd(599), "INV-1", START + DAY))
+    assert list(held.lows(START + DAY)) == []
+    held = held.with_moves(held.burned(usd(1), "INV-2", START + 2 * DAY))
+    assert [low.balance for low in held.lows(START + 2 * DAY)] == [usd(400)]
 
 
 def test_expiry_alone_may_cross_the_threshold() -> None:

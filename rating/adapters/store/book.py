@@ -9,7 +9,7 @@ from types import TracebackType
 
 from sqlalchemy import delete, func, select
 
-from rating.adapters.store import adjusted, contracts, counted, followed, issued, prepaid, schema
+from rating.adapters.store import adjusted, contracts, counted, followed, issued, prepaid, schema, stated
 from rating.adapters.store.bulk import insert_rows
 from rating.adapters.store.claims import Claims
 from rating.adapters.store.engine import Database
@@ -17,7 +17,15 @@ from rating.adapters.store.notices import StoreNotices
 from rating.adapters.store.tables import ENTRIES
 from rating.adapters.store.tables import accruals as accruals_table
 from rating.adapters.store.tables import closings as closings_table
-from rating.core.checks import AdjustmentRecord, ClosingRecord, CreditRecord, EntryRecord, MoveRecord, Record
+from rating.core.checks import (
+    AdjustmentRecord,
+    ClosingRecord,
+    CreditRecord,
+    EntryRecord,
+    MoveRecord,
+    Record,
+    StatementRecord,
+)
 from rating.core.creditnotes import CreditDraft, CreditNote
 from rating.core.entries import GREATEST, keepable, whole_seconds
 from rating.core.entries import adjusted as with_differences
@@ -25,6 +33,7 @@ from rating.core.invoices import Draft, Invoice
 from rating.core.items import Item
 from rating.core.lifecycle import InvoiceEntry
 from rating.core.money import Money
+from rating.core.payouts import Payout, StatementDraft
 from rating.core.periods import Period, from_seconds, milliseconds
 from rating.core.subscriptions import Pause, Subscription
 from rating.core.wallets import Grant, LowBalance, Move, Wallet, WalletGlance
@@ -263,6 +272,19 @@ class StoreBook(StoreNotices):
         with self._database.reading() as connection:
             return contracts.kept_items(connection)
 
+    # partners
+    def issue_statements(self, drafts: Sequence[StatementDraft], *, at: datetime) -> tuple[Payout, ...]:
+        with self._database.writing() as connection:
+            return stated.issue_all(connection, drafts, at)
+
+    def statements(self, partner: str | None = None) -> tuple[Payout, ...]:
+        with self._database.reading() as connection:
+            return stated.select_statements(connection, partner)
+
+    def statement(self, number: str) -> Payout | None:
+        with self._database.reading() as connection:
+            return stated.numbered(connection, number)
+
     # projections
     def show_accruals(self, accruals: Sequence[Accrual], *, at: datetime) -> None:
         recorded = milliseconds(at)
@@ -318,6 +340,10 @@ class StoreBook(StoreNotices):
     def adjustment_records(self) -> tuple[AdjustmentRecord, ...]:
         with self._database.reading() as connection:
             return tuple(adjusted.records(connection))
+
+    def statement_records(self) -> tuple[StatementRecord, ...]:
+        with self._database.reading() as connection:
+            return tuple(stated.records(connection))
 
     def move_records(self) -> tuple[MoveRecord, ...]:
         with self._database.reading() as connection:

@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0005"
+REVISION = "0006"
 """The schema this code reads and writes; the newest file in migrations/versions."""
 
 METADATA = MetaData(
@@ -440,6 +440,38 @@ resumptions = _table(
     UniqueConstraint("pause"),
 )
 
+statements = _table(
+    "statements",
+    Column("sequence", INT, primary_key=True, autoincrement=False),
+    _text("number"),
+    _text("key"),
+    _text("partner"),
+    _text("currency"),
+    _int("total_minor"),
+    _int("issued_at"),
+    _text("content"),
+    _text("content_hash"),
+    _text("previous_hash"),
+    UniqueConstraint("number"),
+    UniqueConstraint("key"),
+    UniqueConstraint("previous_hash"),
+    Index(None, "partner"),
+)
+"""What was stated to partners."""
+
+statement_lines = _table(
+    "statement_lines",
+    _int("statement", ForeignKey("statements.sequence")),
+    _int("line"),
+    _text("source"),
+    _int("minor"),
+    PrimaryKeyConstraint("statement", "line"),
+    # No share is stated twice, whoever issues.
+    UniqueConstraint("source"),
+    rowid=False,
+)
+"""The lines inside `statements.content`, spread out for SQL; `source` is the line of a paper that is shared."""
+
 accruals = _table(
     "accruals",
     Column("id", INT, primary_key=True),
@@ -481,5 +513,7 @@ ENTRIES = (
     items,
     pauses,
     resumptions,
+    statements,
+    statement_lines,
 )
 """Append-only: the database refuses to change or remove their rows."""

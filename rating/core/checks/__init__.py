@@ -28,8 +28,10 @@ from rating.core.checks.records import (
     SectionRow,
     credit_record,
     entry_record,
+    lines_by_name,
     record,
 )
+from rating.core.checks.statements import StatementLine, StatementRecord, check_statements, statement_record
 from rating.core.checks.usage import adjusted_as_kept, catalogue_as_digested, items_as_kept, usage_as_closed
 from rating.core.checks.wallets import MoveRecord, check_wallets
 from rating.core.checks.windows import invoiced_windows_stand, windows_billed_once
@@ -74,9 +76,12 @@ __all__ = [
     "MoveRecord",
     "Record",
     "SectionRow",
+    "StatementLine",
+    "StatementRecord",
     "adjusted_as_kept",
     "catalogue_as_digested",
     "check_invoices",
+    "check_statements",
     "check_wallets",
     "columns_agree_with_content",
     "credit_notes_as_issued",
@@ -87,10 +92,12 @@ __all__ = [
     "hashes_chain",
     "invoiced_windows_stand",
     "items_as_kept",
+    "lines_by_name",
     "lines_round_their_arithmetic",
     "lines_sum_to_total",
     "numbers_without_gaps",
     "record",
+    "statement_record",
     "steps_are_allowed",
     "taken_back",
     "usage_as_closed",

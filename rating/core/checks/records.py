@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from rating.core.canonical import digest, read
 from rating.core.creditnotes import CreditNote
-from rating.core.entries import KeptEntry, Paper
+from rating.core.entries import CreditPaper, KeptEntry, Paper
 from rating.core.invoices import Draft, Invoice, LineItem, LineKind
 from rating.core.parties import INVOICES
 from rating.core.periods import Period, milliseconds, seconds
@@ -222,3 +222,14 @@ def drafts(records: Sequence[Record]) -> Iterator[tuple[Record, Draft]]:
         found = paper(one)
         if found is not None:
             yield one, found.draft
+
+
+def lines_by_name(records: Sequence[Record], notes: Sequence[CreditRecord]) -> dict[str, LineItem]:
+    """Every line of invoices and credit notes whose content can be read, by the name that a share gives it."""
+    papers = [(one.number, draft.lines) for one, draft in drafts(records)]
+    for note in notes:
+        try:
+            papers.append((note.number, read(CreditPaper, note.content).draft.lines))
+        except ValueError:
+            continue
+    return {f"{number}/{place}": line for number, lines in papers for place, line in enumerate(lines, 1)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 
 from sqlalchemy import Connection, create_engine, text
@@ -22,6 +22,8 @@ from rating.core.lifecycle import InvoiceEntry, Step, payment
 from rating.core.money import Currency, Money
 from rating.core.notices import Audience, Kind, Notification, Planned, Preference, Topic
 from rating.core.parties import Seller
+from rating.core.partners import PartnerLine
+from rating.core.payouts import StatementDraft
 from rating.core.periods import Period
 from rating.core.prices.price import Portion
 from rating.core.subscriptions import Subscription
@@ -91,6 +93,24 @@ def follow(book: Book) -> None:
     one = replace(first.draft, subscription="a/pro/2026-08-01", consumer="a", customer="zeta", lines=(FEE,))
     other = replace(one, subscription="b/pro/2026-08-01", consumer="b")
     book.issue([together((one, other), "Holding")], at=NOW + timedelta(minutes=4))
+    share = PartnerLine(
+        second.number, 1, "api", "API calls", DAY, Money(516, USD), Fraction(25), Fraction(129, 100), Money(129, USD),
+        second.draft.lines[0].usage_digest,
+    )  # fmt: skip
+    note = book.credit_notes()[0]
+    base = note.draft.lines[0].amount
+    exact = base.exact / 4
+    back = replace(
+        share,
+        invoice=note.number,
+        base=base,
+        exact=exact,
+        amount=Money(-29, USD),
+        usage_digest="",
+        corrects="INV-000002/1",
+    )
+    book.issue_statements([StatementDraft("Maps", date(2026, 7, 1), USD, (share,))], at=NOW)
+    book.issue_statements([StatementDraft("Maps", date(2026, 8, 1), USD, (back,))], at=NOW)
     sold = replace(one, subscription="z/pro/2026-08-01", consumer="z", seller=Seller("eu", "Acme EU", series="EU"))
     book.issue([sold, replace(sold, subscription="y/pro/2026-08-01", consumer="y")], at=NOW + timedelta(minutes=5))
 

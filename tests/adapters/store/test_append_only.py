@@ -22,6 +22,7 @@ COLUMN = {
     "preferences": "wanted", "opened": "at",
     "wallet_grants": "minor", "wallet_moves": "change", "wallet_thresholds": "minor", "wallet_lows": "balance",
     "sections": "lines", "invoice_entries": "minor", "credit_notes": "total_minor", "credit_lines": "minor",
+    "statements": "total_minor", "statement_lines": "minor",
     "items": "content", "pauses": "start", "resumptions": "end",
 }  # fmt: skip
 
@@ -85,6 +86,10 @@ def test_every_table_but_the_projection_is_append_only() -> None:
         ("INSERT INTO adjusted SELECT * FROM adjusted", "a difference added twice"),
         ("INSERT INTO adjustments SELECT id + 100, closing, revision, rows, usage_digest, reason, author, evidence, at "
          "FROM adjustments", "two adjustments of one revision"),
+        ("INSERT INTO statement_lines SELECT statement, line + 9, source, minor FROM statement_lines",
+         "one share stated twice"),
+        ("INSERT INTO statements SELECT sequence + 9, number || 'x', key, partner, currency, total_minor, issued_at, "
+         "content, content_hash, previous_hash || 'x' FROM statements", "a month stated twice"),
         ("INSERT INTO wallet_moves SELECT \"grant\", step, previous, before, change, after, kind, invoice, 'x', at "
          "FROM wallet_moves WHERE step = 1", "two moves from one balance"),
         ("INSERT INTO wallet_moves SELECT \"grant\", 2, 1, after, -1, after - 1, kind, invoice, cause, at "
@@ -129,6 +134,7 @@ def test_a_grant_moves_only_on_from_where_it_is(filled: str, move: str, constrai
         "INSERT INTO attempts VALUES (9, 99999, 1, 'failed', 0, '', 0, 0)",
         "INSERT INTO opened VALUES (9, 99999, 0)",
         "INSERT INTO wallet_moves VALUES (99999, 0, NULL, 0, 5, 5, 'granted', '', '', 0)",
+        "INSERT INTO statement_lines VALUES (99999, 1, 'INV-9/1', 5)",
         "INSERT INTO lines SELECT 99999, line, kind, card, meter, quantity, exact, minor FROM lines WHERE invoice = 1",
     ],
 )
