@@ -22,7 +22,6 @@ from rating.cli.frame import (
     Format,
     console,
     days_of,
-    grouped,
     now,
     settings_of,
     show,
@@ -30,7 +29,7 @@ from rating.cli.frame import (
     warn,
 )
 from rating.cli.papers import BRAND, LOCALE, OUT, Drawn, Paper, letterhead, rendered, write
-from rating.core.money import decimal_text, total
+from rating.core.money import decimal_text, grouped, total
 from rating.core.partners import PartnerLine, PartnerStatement
 from rating.core.payouts import Payout, StatementDraft
 from rating.core.periods import stamp

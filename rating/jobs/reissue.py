@@ -8,28 +8,30 @@ from __future__ import annotations
 from datetime import datetime
 
 from rating.core.billing import Due
-from rating.core.consolidated import together
+from rating.core.consolidated import alike
 from rating.core.invoices import Draft, Invoice
 from rating.errors import BookError, Contradiction
 from rating.jobs.contracts import Contracts
 from rating.jobs.lives import taken_back
 from rating.jobs.writing import Writer
-from rating.ports import Book
+from rating.ports import Book, TaxService
 
 
-def redraft(book: Book, contracts: Contracts, invoice: Invoice, *, now: datetime) -> Draft:
+def redraft(
+    book: Book, contracts: Contracts, invoice: Invoice, *, now: datetime, taxes: TaxService | None = None
+) -> Draft:
     """The draft that takes the invoice's place.
 
     Raises:
         Contradiction: the invoice still stands.
-        BookError: usage is missing, or a subscription of it is gone.
+        BookError: usage is missing, a subscription of it is gone, or nobody can say how it is taxed.
     """
     if invoice.number not in taken_back(book):
         raise Contradiction(
             f"invoice {invoice.number} still stands; `rating invoices void {invoice.number}` takes it back first"
         )
     present = {one.key: one for one in contracts.subscriptions}
-    writer = Writer(book, contracts.subscriptions, contracts=contracts, as_of=now)
+    writer = Writer(book, contracts.subscriptions, contracts=contracts, as_of=now, taxes=taxes)
     drafts = []
     for _, part in invoice.draft.parts:
         subscription = present.get(part.subscription)
@@ -46,13 +48,21 @@ def redraft(book: Book, contracts: Contracts, invoice: Invoice, *, now: datetime
             f"invoice {invoice.number} is about subscriptions that are not billed in its period any more; "
             "there is nothing to issue in its place"
         )
-    return together(drafts, drafts[0].customer)
+    papers = alike(drafts, drafts[0].customer)
+    if len(papers) > 1:
+        raise BookError(
+            f"invoice {invoice.number} cannot be reissued as one: its parts would be taxed in {len(papers)} ways now; "
+            "give what is right of it back by credit notes instead"
+        )
+    return papers[0]
 
 
-def reissue(book: Book, contracts: Contracts, invoice: Invoice, *, now: datetime) -> Invoice:
+def reissue(
+    book: Book, contracts: Contracts, invoice: Invoice, *, now: datetime, taxes: TaxService | None = None
+) -> Invoice:
     """Issue it. Repeating it gives the invoice that exists. Raises as `redraft` does, and Overtaken."""
     for issued in book.invoices():
         if any(part.replaces == invoice.number for _, part in issued.draft.parts):
             return issued
     known = book.latest_adjustment()
-    return book.issue([redraft(book, contracts, invoice, now=now)], at=now, known=known)[0]
+    return book.issue([redraft(book, contracts, invoice, now=now, taxes=taxes)], at=now, known=known)[0]

@@ -51,6 +51,7 @@ def _part_again(book: Book, contracts: Contracts, invoice: Invoice, paper: Draft
     plan = catalogue.plans[paper.plan]
     item = Due(paper.period.end, paper.key, subscription, paper.period, plan, paper.catalogue, opening=paper.opening)
     writer = Writer(book, contracts.subscriptions, contracts=contracts, as_of=invoice.issued_at)
+    writer.take_taxes(item, paper.tax)
     placed = {line.card for line in paper.lines if line.kind is LineKind.ITEM}
     return writer.draft(item, paper.replaces, [item for item in book.items() if item.key in placed])
 

@@ -18,6 +18,7 @@ from rating.core.periods import Period
 from rating.core.plans import FeeDue
 from rating.core.standing import NOTHING_BEFORE, Standing, looks_back, standing
 from rating.core.subscriptions import Subscription
+from rating.core.taxation import TaxDecision
 from rating.jobs.contracts import Contracts, billed_under
 from rating.jobs.late import LateUsage, as_billed
 from rating.jobs.lives import taken_back
@@ -69,6 +70,10 @@ class Writer:
     def ask_taxes(self, item: Due) -> tuple[str, ...]:
         """Have it drafted with its taxes, whether or not its windows are there; or why nobody can say."""
         return self._taxation.obstacles(item)
+
+    def take_taxes(self, item: Due, decision: TaxDecision | None) -> None:
+        """Have it drafted with the taxes that its invoice was issued with: nobody is asked again."""
+        self._taxation.take(item, decision)
 
     def _missing(self, item: Due) -> tuple[str, ...]:
         """The windows that keep it waiting."""
