@@ -70,6 +70,9 @@ def command(
                 taxes=open_taxes(settings),
                 progress=progress,
             )
+    for note in billed.credited:
+        about = f"credit note {note.number} over {note.total} about {note.draft.invoice}"
+        stderr.print(f"{about}: late usage data", soft_wrap=True)
     nothing = not (billed.issued or billed.drafts or billed.postponed)
     _print(billed, dry_run, format, _next(contracts, consumer, moment) if nothing else None)
     raise typer.Exit(LOOK if billed.postponed or must_look(contracts.findings) else DONE)
@@ -122,8 +125,8 @@ def _row(number: str, draft: Draft) -> dict[str, object]:
     return {
         "invoice": number,
         "customer": draft.customer,
-        "consumer": draft.consumer,
-        "plan": draft.plan,
+        "consumer": " ".join(dict.fromkeys(part.consumer for _, part in draft.parts)),
+        "plan": " ".join(dict.fromkeys(part.plan for _, part in draft.parts)),
         "period": days_text(draft),
         "lines": len(draft.lines),
         "total": draft.total.digits,

@@ -1,4 +1,4 @@
-"""`rating invoices`: list, show, export and render what was issued."""
+"""`rating invoices`: list, show, export and render what was issued; what follows an invoice is `following`."""
 
 from __future__ import annotations
 
@@ -9,28 +9,35 @@ from typing import Annotated, Any
 import typer
 
 from rating.bootstrap import open_book, open_documents
-from rating.cli.frame import FORMAT, Format, console, days_of, days_text, settings_of, show
+from rating.cli import following
+from rating.cli.frame import FORMAT, Format, console, days_of, days_text, now, settings_of, show
 from rating.cli.papers import BRAND, LOCALE, OUT, PAPER, Drawn, Paper, letterhead, nothing, rendered, write
 from rating.core.creditnotes import CreditNote
 from rating.core.documents import Document
 from rating.core.invoices import Invoice, LineItem
+from rating.core.lifecycle import Account, State
 from rating.core.money import decimal_text, grouped
 from rating.core.periods import stamp
 from rating.jobs.documents import credit_document, hashed_text, invoice_document
+from rating.jobs.lives import accounts
 from rating.ports import Book
 from rating.settings import Settings
 
-LIST = ("invoice", "issued", "customer", "consumer", "plan", "period", "total", "currency")
+LIST = ("invoice", "issued", "customer", "consumer", "plan", "period", "total", "currency", "state", "due", "due on")
 LINES = ("invoice", "line", "kind", "charge", "title", "quantity", "unit", "included", "exact", "amount", "currency")
 
 
 def add(app: typer.Typer) -> None:
-    group = typer.Typer(help="List, show, export and render issued invoices.", invoke_without_command=True)
+    group = typer.Typer(
+        help="Invoices: preview, list, show, render; sent, paid, void.",
+        invoke_without_command=True,
+    )
     group.callback()(default)
     group.command("list")(list_invoices)
     group.command("show")(show_invoice)
     group.command("export")(export)
     group.command("render")(render)
+    following.add_to(group)
     app.add_typer(group, name="invoices")
 
 
@@ -40,19 +47,31 @@ CONSUMER = typer.Option(None, help="Only this consumer.")
 
 def default(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
-        list_invoices(context, None, None, Format.TABLE)
+        list_invoices(context, None, None, None, Format.TABLE)
 
 
 def list_invoices(
     context: typer.Context,
     period: str | None = PERIOD,
     consumer: str | None = CONSUMER,
+    state: Annotated[
+        list[State] | None, typer.Option(help="Only those that are so today: overdue, paid, ...; may be given twice.")
+    ] = None,
     format: Format = FORMAT,
 ) -> None:
-    """List issued invoices in order of number."""
+    """List issued invoices in the order in which they were issued, with what has become of each."""
     with open_book(settings_of(context)) as book:
-        rows = [_head(invoice) for invoice in selected(book, period, consumer)]
+        found_ones = accounts(book, selected(book, period, consumer), now())
+    rows = [{**_head(invoice), **_became(one)} for invoice, one in found_ones if not state or one.state in state]
     show(rows, LIST, format)
+
+
+def _became(one: Account) -> dict[str, Any]:
+    return {
+        "state": one.state.value,
+        "due": one.amount_due.digits,
+        "due on": one.due_on.isoformat() if one.due_on is not None else None,
+    }
 
 
 def show_invoice(
@@ -168,8 +187,8 @@ def _head(invoice: Invoice) -> dict[str, Any]:
         "invoice": invoice.number,
         "issued": invoice.issued_at.date().isoformat(),
         "customer": draft.customer,
-        "consumer": draft.consumer,
-        "plan": draft.plan,
+        "consumer": " ".join(dict.fromkeys(part.consumer for _, part in draft.parts)),
+        "plan": " ".join(dict.fromkeys(part.plan for _, part in draft.parts)),
         "period": days_text(draft),
         "total": draft.total.digits,
         "currency": draft.currency.code,

@@ -1,4 +1,4 @@
-"""`rating subscriptions`: who is on which plan, from the catalogue and from the book; subscribe, cancel, move."""
+"""`rating subscriptions`: who is on which plan, of catalogue and book; subscribe, cancel, move, pause."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from rating.bootstrap import load_catalogue, open_book
 from rating.cli.frame import FORMAT, LOOK, Format, console, now, settings_of, show, warn
 from rating.core.catalogue import Catalogue
 from rating.core.periods import align, stamp
-from rating.core.subscriptions import CALENDAR, Subscription, merge
+from rating.core.subscriptions import CALENDAR, Subscription, merge, pausable, resumable
 from rating.errors import Finding, SpecError
+from rating.jobs.contracts import gather
+from rating.jobs.lives import taken_back
+from rating.jobs.subscribing import period_end, window_end
 from rating.ports import Book
 from rating.specs.fields import anchor as read_anchor
 from rating.specs.fields import moment
@@ -27,12 +30,14 @@ DRY_RUN = Annotated[bool, typer.Option("--dry-run", help="Check and say what wou
 
 
 def add(app: typer.Typer) -> None:
-    group = typer.Typer(help="Who is on which plan: list, add, cancel, move.", no_args_is_help=True)
+    group = typer.Typer(help="Who is on which plan: list, add, cancel, move, pause, resume.", no_args_is_help=True)
     app.add_typer(group, name="subscriptions")
     group.command("list")(list_all)
     group.command("add")(subscribe)
     group.command("cancel")(cancel)
     group.command("move")(move)
+    group.command("pause")(pause)
+    group.command("resume")(resume)
 
 
 def list_all(
@@ -103,17 +108,28 @@ def subscribe(
 def cancel(
     context: typer.Context,
     subscription: Annotated[str, typer.Argument(help="Its name as `rating subscriptions list` shows it.")],
-    end: Annotated[str, typer.Option(help="First day no longer billed.")],
+    end: Annotated[str | None, typer.Option(help="First day no longer billed.")] = None,
+    immediately: Annotated[bool, typer.Option("--now", help="With the usage windows that are open now.")] = False,
+    at_period_end: Annotated[bool, typer.Option("--at-period-end", help="With the billing period of today.")] = False,
     dry_run: DRY_RUN = False,
 ) -> None:
-    """End a subscription that is kept in the book."""
+    """End a subscription that is kept in the book: on a day, now, or with its billing period.
+
+    What was charged in advance beyond its end is given back on its last invoice.
+    """
+    if sum((end is not None, immediately, at_period_end)) != 1:
+        _refuse("--end", "a subscription ends once", "write one of --end DAY, --now and --at-period-end")
     settings = settings_of(context)
     catalogue = load_catalogue(settings)
-    ends = _instant(end, catalogue, "--end")
     with open_book(settings) as book:
         known = {one.key: one for one in book.subscriptions()}
         if subscription not in known:
             _refuse_unknown(subscription, catalogue, known)
+        if end is not None:
+            ends = _instant(end, catalogue, "--end")
+        else:
+            contracts = gather(book, catalogue, now=now())
+            ends = (window_end if immediately else period_end)(known[subscription], contracts, now())
         _on_a_window(ends, known[subscription].plan, catalogue, "--end")
         if not dry_run:
             book.cancel(subscription, end=ends, at=now())
@@ -155,6 +171,71 @@ def move(
             book.cancel(old.key, end=begins, at=now())
         console.print(f"{'would end' if dry_run else 'ended'} {old.key} at {stamp(begins)} UTC")
         _keep(book, new, dry_run)
+
+
+def pause(
+    context: typer.Context,
+    subscription: Annotated[str, typer.Argument(help="Its name as `rating subscriptions list` shows it.")],
+    start: Annotated[str, typer.Option("--from", help="First day that is not billed.")],
+    dry_run: DRY_RUN = False,
+) -> None:
+    """Pause a subscription: from then on neither fees nor usage are billed, until it is resumed.
+
+    Parts of a period before and after a pause have their parts of fee and allowance, and begin their tiers anew.
+    """
+    settings = settings_of(context)
+    catalogue = load_catalogue(settings)
+    with open_book(settings) as book:
+        one = _known(book, catalogue, subscription)
+        begins = _instant(start, catalogue, "--from")
+        _on_a_window(begins, one.plan, catalogue, "--from")
+        _not_billed(book, one, begins, "--from")
+        new = pausable(one.key, begins, one.pauses) if dry_run else book.pause(one.key, start=begins, at=now())
+    _said("pause", "paused", one.key, begins, dry_run, new)
+
+
+def resume(
+    context: typer.Context,
+    subscription: Annotated[str, typer.Argument(help="Its name as `rating subscriptions list` shows it.")],
+    on: Annotated[str, typer.Option("--on", help="First day that is billed again.")],
+    dry_run: DRY_RUN = False,
+) -> None:
+    """End the pause of a subscription."""
+    settings = settings_of(context)
+    catalogue = load_catalogue(settings)
+    with open_book(settings) as book:
+        one = _known(book, catalogue, subscription)
+        ends = _instant(on, catalogue, "--on")
+        _on_a_window(ends, one.plan, catalogue, "--on")
+        _not_billed(book, one, ends, "--on")
+        new = resumable(one.key, ends, one.pauses) is not None if dry_run else book.resume(one.key, end=ends, at=now())
+    _said("resume", "resumed", one.key, ends, dry_run, new)
+
+
+def _known(book: Book, catalogue: Catalogue, name: str) -> Subscription:
+    known = {one.key: one for one in gather(book, catalogue, now=now()).subscriptions}
+    if name not in known:
+        _refuse(name, "there is no such subscription", or_one_of(name, known, "see `rating subscriptions list`"))
+    return known[name]
+
+
+def _not_billed(book: Book, one: Subscription, instant: datetime, flag: str) -> None:
+    """An issued invoice does not change: what it billed cannot be paused afterwards."""
+    gone = taken_back(book)
+    for invoice in book.invoices(consumer=one.consumer):
+        for _, part in invoice.draft.parts:
+            own = part.subscription == one.key and invoice.number not in gone and not part.opening
+            if own and instant < part.period.end:
+                _refuse(
+                    flag,
+                    f"invoice {invoice.number} has billed until {stamp(part.period.end)}",
+                    f"choose that day or a later one, or take it back with `rating invoices void {invoice.number}`",
+                )
+
+
+def _said(verb: str, done: str, key: str, instant: datetime, dry_run: bool, new: bool) -> None:
+    what = f"would {verb}" if dry_run else done if new else f"had {done} before"
+    console.print(f"{what} {key} at {stamp(instant)} UTC", soft_wrap=True)
 
 
 def _keep(book: Book, subscription: Subscription, dry_run: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rating.bootstrap import load_catalogue, open_book, open_source
+from rating.cli.book import check
 from rating.cli.collect import chosen
 from rating.cli.frame import (
     DONE,
@@ -48,6 +49,9 @@ def command(
     invoice: Annotated[
         str | None, typer.Option(help="Rate this issued invoice again from the book, and measure its windows again.")
     ] = None,
+    book: Annotated[
+        bool, typer.Option("--book", help="Hold every entry of the book to its rules instead, as `rating book check`.")
+    ] = False,
     format: Format = FORMAT,
 ) -> None:
     """Measure closed windows again and compare with the book. Changes nothing; exit code 3 on a difference.
@@ -55,6 +59,10 @@ def command(
     An invoice is drafted once more from the book, by the catalogue it was rated under and usage as of its issue; then
     its windows are measured again for as long as Prometheus retains their samples.
     """
+    if book:
+        if (period, meter, invoice) != (None, None, None):
+            raise typer.BadParameter("--book checks all of it; leave out --period, --meter and --invoice")
+        check(context, format)
     settings, moment = settings_of(context), now()
     catalogue = load_catalogue(settings)
     if invoice is not None:
@@ -64,9 +72,9 @@ def command(
     days = days_of(period or f"{moment:%Y-%m}")
     assert days is not None
     first, after = (datetime.combine(day, time(), UTC) for day in days)
-    with open_book(settings) as book, progress_bar("measuring again") as progress:
+    with open_book(settings) as kept, progress_bar("measuring again") as progress:
         verified = verify(
-            book, open_source(settings), chosen(catalogue, meter), Period(first, after), progress=progress
+            kept, open_source(settings), chosen(catalogue, meter), Period(first, after), progress=progress
         )
     raise typer.Exit(_report(catalogue, verified, format))
 
@@ -88,9 +96,8 @@ def _invoice(settings: Settings, catalogue: Catalogue, number: str, moment: date
                 continue
             with progress_bar(f"measuring {name} again") as progress:
                 together += verify(book, source, (catalogue.meters[name],), span, progress=progress)
-    own = replace(
-        together, differences=tuple(one for one in together.differences if one.consumer == paper.draft.consumer)
-    )
+    consumers = {part.consumer for _, part in paper.draft.parts}
+    own = replace(together, differences=tuple(one for one in together.differences if one.consumer in consumers))
     return max(_report(catalogue, own, format), LOOK if unequal else DONE)
 
 
