@@ -20,7 +20,7 @@ from .consumers import AsgiRequest, ConsumerRule, Scope
 from .guard import named
 from .inference import InferenceMetrics
 from .routes import template
-from .tokens import TokenReader
+from .tokens import MAX_ANSWER, TokenReader
 from .usage import Series, UsageMetrics
 from .vocabulary import ANONYMOUS, CLIENT_CLOSED, SERVER_BROKE, UNKNOWN, UNMATCHED
 
@@ -40,8 +40,9 @@ class UsageMiddleware:
 
     `endpoint(scope)` overrides the route template where the framework leaves none; `billable(request, response)` needs
     `UsageMetrics(billable=True)`; `inference` reads token usage out of passing JSON answers and event streams. `skip`
-    lists raw paths that are not usage (the metrics page itself). A rule that raises never disturbs the request:
-    `rating_exporters_faults_total` counts it, and the consumer is `<unknown>`.
+    lists raw paths that are not usage (the metrics page itself). An open connection over which no byte has passed for
+    `stale_after` seconds is charged no further until one does; a server's pings are not seen here. A rule that raises
+    never disturbs the request: `rating_exporters_faults_total` counts it, and the consumer is `<unknown>`.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class UsageMiddleware:
         billable: BillableRule | None = None,
         inference: InferenceMetrics | None = None,
         skip: tuple[str, ...] = ("/metrics", "/metrics/"),
+        stale_after: float | None = None,
     ) -> None:
         if billable is not None and not metrics.billable:
             raise ValueError(
@@ -66,7 +68,7 @@ class UsageMiddleware:
         self.billable = billable
         self.inference = inference
         self.skip = frozenset(skip)
-        self.connections = OpenConnections(metrics)
+        self.connections = OpenConnections(metrics, stale_after=stale_after)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -99,7 +101,7 @@ class _Watched:
         self.root_before: str = scope.get("root_path", "")
         self.outer = scope.get("app") or middleware.app
         self.request = AsgiRequest(scope)
-        self.began = perf_counter()
+        self.began = self.moved = perf_counter()
         self.received = 0
         self.sent = 0
 
@@ -125,6 +127,10 @@ class _Exchange(_Watched):
         self.flushed = self.began
         self.reader: TokenReader | None = None
         self.expected = False
+        inference = middleware.inference
+        # Kept only where an estimate may need them, and only up to a bound.
+        self.asked = bytearray() if inference is not None and inference.estimate is not None else None
+        self.answered = bytearray()
         self.ready: tuple[str, Series] | None = None  # who, and what this response will add to
 
     async def run(self) -> None:
@@ -141,7 +147,11 @@ class _Exchange(_Watched):
     async def _receive(self) -> Message:
         message = await self.receive()
         if message["type"] == "http.request":
-            self.received += len(message.get("body", b""))
+            body = message.get("body", b"")
+            self.received += len(body)
+            self.moved = perf_counter()
+            if self.asked is not None and len(self.asked) <= MAX_ANSWER:
+                self.asked += body
         elif message["type"] == "http.disconnect":
             self.left = True
         return message
@@ -157,6 +167,8 @@ class _Exchange(_Watched):
             last = not message.get("more_body", False)
             if self.reader is not None:
                 self.reader.feed(message.get("body", b""))
+                if self.asked is not None and len(self.answered) <= MAX_ANSWER:
+                    self.answered += message.get("body", b"")
             if last and not self.counted:
                 # Looked up now, added to when it has left: the shorter the step, the fewer kills can fall into it.
                 with suppress(Exception):  # what is wrong is said when it is counted
@@ -169,6 +181,7 @@ class _Exchange(_Watched):
             raise
         if kind in BODIES:
             self.sent += self._size(kind, message)
+            self.moved = perf_counter()
             if last:
                 self.count(self.status or SERVER_BROKE)
             elif perf_counter() - self.flushed >= STREAM_INTERVAL:
@@ -224,6 +237,13 @@ class _Exchange(_Watched):
                 stated = self.reader.tokens() if self.reader is not None else None
                 completed = 200 <= status < 300
                 self.middleware.inference.record(who, stated, completed=completed, expected=self.expected)
+                if stated is None and self.expected and completed:
+                    self._estimate(who, self.middleware.inference)
+
+    def _estimate(self, who: str, inference: InferenceMetrics) -> None:
+        if inference.estimate is not None and self.asked is not None and self.reader is not None:
+            found = inference.estimate.of(bytes(self.asked), bytes(self.answered), stream=self.reader.stream)
+            inference.record_estimate(who, found)
 
     def _billable(self, status: int) -> bool:
         rule = self.middleware.billable
@@ -269,6 +289,7 @@ class _Socket(_Watched):
         message = await self.receive()
         if message["type"] == "websocket.receive":
             self.received += _payload(message)
+            self.moved = perf_counter()
         return message
 
     async def _send(self, message: Message) -> None:
@@ -279,6 +300,7 @@ class _Socket(_Watched):
             self.middleware.connections.open(self)
         elif message["type"] == "websocket.send":
             self.sent += _payload(message)
+            self.moved = perf_counter()
         elif message["type"] == "websocket.http.response.start":
             self.consumer, self.endpoint = self.middleware.who(self.request), self.where()
             self.status = message["status"]

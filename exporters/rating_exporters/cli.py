@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import json
 import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from . import events_command
+from .handover import ASIDE, exported, hand_over, taken_over, whole
 from .lint import lint
 from .logs_command import add_options, serve
 from .records import DamagedStore, decoded
@@ -26,8 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     linter = commands.add_parser("lint", help="scrape a /metrics page and say what would go wrong in billing")
     linter.add_argument("url", metavar="URL", help="http(s) address of the page, or - for standard input")
     linter.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS")
-    state = commands.add_parser("state", help="check a directory of durable counters and show its totals")
-    state.add_argument("directory", type=Path, metavar="DIRECTORY")
+    state = commands.add_parser("state", help="durable counters: check a directory, or hand its totals to another host")
+    _state_options(state.add_subparsers(dest="verb", required=True, metavar="check|export|import"))
     add_options(commands.add_parser("logs", help="count an access log and serve the totals on a /metrics page"))
     events_command.add_options(
         commands.add_parser("events", help="count the messages of a broker and serve the totals")
@@ -36,10 +39,41 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.command == "lint":
         return _lint(chosen.url, chosen.timeout)
     if chosen.command == "state":
-        return _state(chosen.directory)
+        return _state(chosen.directory) if chosen.verb == "check" else _move(chosen)
     if chosen.command == "events":
         return events_command.run(chosen)
     return serve(chosen)
+
+
+def _state_options(verbs: Any) -> None:
+    check = verbs.add_parser("check", help="check the files and show their totals")
+    check.add_argument("directory", type=Path, metavar="DIRECTORY")
+    export = verbs.add_parser("export", help="write the totals to a file and move the counter files aside")
+    take = verbs.add_parser("import", help="begin an empty directory with the totals of such a file")
+    for verb in (export, take):
+        verb.add_argument("directory", type=Path, metavar="DIRECTORY")
+        verb.add_argument("file", type=Path, metavar="FILE")
+        verb.add_argument("--dry-run", action="store_true", help="look and say, change nothing")
+
+
+def _move(chosen: argparse.Namespace) -> int:
+    """`state export` and `state import`."""
+    directory, file = chosen.directory, chosen.file
+    try:
+        if chosen.verb == "export":
+            if chosen.dry_run:
+                series = len(json.loads(exported(directory))["totals"])
+                print(f"would write {series} series to {file} and move the files of {directory} aside")
+            else:
+                print(f"wrote {hand_over(directory, file)} series to {file}; the files are in {directory / ASIDE}")
+        elif chosen.dry_run:
+            print(f"would begin {directory} with {whole(directory, file.read_text())} series")
+        else:
+            print(f"{directory} begins with {taken_over(directory, file.read_text())} series")
+    except (OSError, ValueError, DamagedStore) as error:
+        print(f"rating-exporters: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _lint(url: str, timeout: float) -> int:

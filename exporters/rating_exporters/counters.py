@@ -22,6 +22,8 @@ class Counts(Protocol):
 
     def labels(self, *labelvalues: str) -> Adds: ...
 
+    def inc(self, amount: float = 1) -> None: ...
+
 
 @runtime_checkable
 class Remembers(Protocol):

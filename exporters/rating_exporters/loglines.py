@@ -24,13 +24,15 @@ PATHS = ("uri", "request_uri", "path")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One answered request. `consumer` is None where the log has "-" or nothing; `path` is without its query."""
+    """One answered request. `consumer` is None where the log has "-" or nothing; `path` is without its query;
+    `template` is the route where the log itself names it."""
 
     consumer: str | None
     method: str
     path: str
     status: int
     sent: int
+    template: str | None = None
 
 
 LineRule: TypeAlias = Callable[[bytes], "Entry | None"]

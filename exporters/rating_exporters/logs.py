@@ -126,7 +126,7 @@ class AccessLog:
             if found is None:
                 continue
             consumer = self.guard.admit(REQUESTS, CONSUMER, named(found.consumer, ANONYMOUS))
-            endpoint = self.guard.admit(REQUESTS, ENDPOINT, self.route(found.path))
+            endpoint = self.guard.admit(REQUESTS, ENDPOINT, found.template or self.route(found.path))
             method = found.method if found.method in METHODS else OTHER
             counts[REQUESTS, (consumer, endpoint, method, str(found.status))] += 1
             counts[RESPONSE_BYTES, (consumer, endpoint, method)] += found.sent

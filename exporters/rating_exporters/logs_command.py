@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from .guard import DEFAULT_BOUNDS, Guard
-from .loglines import COMBINED, json_lines, nginx, routes
+from .loglines import routes
+from .logpresets import NAMES, pattern, rule_for
 from .logs import AccessLog
 from .logstate import LogState
 from .serving import Page, process_registry, told_to_stop
@@ -19,8 +20,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("--log", type=Path, required=True, metavar="FILE", help="FILE.1, FILE-DATE.gz ... belong to it")
     parser.add_argument("--state", type=Path, required=True, metavar="FILE", help="SQLite file of positions and totals")
-    parser.add_argument("--format", default="combined", help='"combined", "json", or an nginx log_format')
-    parser.add_argument("--consumer", default="remote_user", metavar="NAME", help="variable that names the consumer")
+    parser.add_argument("--format", default="combined", help=f"{', '.join(NAMES)}, or an nginx log_format")
+    parser.add_argument(
+        "--pattern", metavar="REGEX", help="lines by groups called method, path, status, consumer, sent"
+    )
+    parser.add_argument("--consumer", metavar="NAME", help="variable or JSON key that names the consumer")
     parser.add_argument("--route", action="append", default=[], metavar="/TEMPLATE", help="e.g. /things/{id}; repeat")
     parser.add_argument("--copytruncate", action="store_true", help="rotation copies and truncates instead of renaming")
     parser.add_argument("--max-consumers", type=int, default=DEFAULT_BOUNDS[CONSUMER], metavar="N")
@@ -32,10 +36,7 @@ def serve(options: argparse.Namespace) -> int:
     """Count and serve until SIGTERM or SIGINT. 2 when it cannot start."""
     registry = process_registry()
     try:
-        if options.format == "json":
-            line = json_lines(options.consumer)
-        else:
-            line = nginx(COMBINED if options.format == "combined" else options.format, options.consumer)
+        line = pattern(options.pattern) if options.pattern else rule_for(options.format, options.consumer)
         guard = Guard({**DEFAULT_BOUNDS, CONSUMER: options.max_consumers}, registry=registry)
         log = AccessLog(
             options.log, LogState(options.state), line, routes(options.route),

@@ -28,6 +28,7 @@ from .vocabulary import (
     REQUEST_BYTES,
     REQUESTS,
     RESPONSE_BYTES,
+    STALE,
     STATUS,
 )
 
@@ -76,6 +77,8 @@ class UsageMetrics:
             by = base if duration_by_consumer else base[1:]
             text = "From the request's arrival to the response's last byte."
             self.durations = Histogram(DURATION, text, by, buckets=tuple(buckets), registry=registry)
+        stale = "Connections charged no further, for no byte had passed for too long."
+        self._stale = counter(STALE, stale, (), registry, scale=1)
         text = "Rules of the exporter that raised; the request was counted all the same."
         self._faults = counter(FAULTS, text, ("where",), registry, scale=1)
         if isinstance(self.requests, Remembers):
@@ -143,6 +146,10 @@ class UsageMetrics:
             yield
         except Exception:  # noqa: BLE001 - see above
             self.fault(where)
+
+    def stale(self) -> None:
+        """A connection has been silent for so long that it is charged no further."""
+        self._stale.inc()
 
     def fault(self, where: str) -> None:
         """A rule raised: count it, and log the first of each kind with its traceback. Call inside `except`."""

@@ -22,6 +22,12 @@ TOKENS: Final = "llm_tokens_total"
 INFERENCES: Final = "llm_inferences_total"
 UNMETERED: Final = "llm_unmetered_responses_total"
 
+ESTIMATED: Final = "llm_estimated_tokens_total"
+
+QUERIES: Final = "queries_total"
+ROWS: Final = "query_rows_total"
+STALE: Final = "rating_exporters_stale_connections_total"
+
 LOG_LINES: Final = "rating_exporters_log_lines_total"
 LOG_TRUNCATIONS: Final = "rating_exporters_log_truncations_total"
 

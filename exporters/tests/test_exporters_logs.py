@@ -15,13 +15,15 @@ import time
 import urllib.request
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from rating_exporters.loglines import COMBINED, Entry, entry, json_lines, nginx, routes
+from rating_exporters.loglines import COMBINED, Entry, LineRule, entry, json_lines, nginx, routes
+from rating_exporters.logpresets import NAMES, pattern, rule_for
 from rating_exporters.logs import AccessLog
 from rating_exporters.logstate import LogState
 
@@ -94,6 +96,65 @@ def test_a_raw_path_becomes_its_template_or_unmatched() -> None:
     assert route("/files/a/b/c") == "/files/{rest:path}"
     assert (route("/axb"), route("/things/"), route("/nope")) == ("<unmatched>",) * 3
     assert entry({"request": "GET / HTTP/1.1", "status": "99999"}, "x") is None
+
+
+KONG = {"request": {"method": "GET", "uri": "/things/7?x=1"}, "response": {"status": 200, "size": "512"},
+        "consumer": {"custom_id": "c-1", "username": "acme"}, "route": {"name": "things"}}  # fmt: skip
+ISTIO = {"method": "GET", "path": "/things/7", "response_code": 200, "bytes_sent": 512, "x_consumer_id": "acme"}
+AWS = {"apiKeyId": "acme", "httpMethod": "GET", "resourcePath": "/things/{id}", "path": "/prod/things/7",
+       "status": "200", "responseLength": "512"}  # fmt: skip
+AWS_HTTP = {"apiKeyId": "acme", "routeKey": "GET /things/{id}", "status": "200", "responseLength": "-"}
+APIGEE = {"developer": {"app": {"name": "acme"}}, "request.verb": "GET", "proxy.pathsuffix": "/things/7",
+          "response.status.code": "200", "response_size": 512}  # fmt: skip
+ENVOY = (
+    '[2026-11-21T07:00:00.000Z] "GET /things/7?x=1 HTTP/1.1" 200 - 0 512 3 2 "10.0.0.1" "curl/8" "7f3e" "api" '
+    '"10.0.0.2:80" "acme"'
+)
+WHERE = r"(?P<consumer>\S+) (?P<method>[A-Z]+) (?P<path>\S+) (?P<status>\d{3}) (?P<sent>\d+)"
+
+
+@pytest.mark.parametrize(
+    ("rule", "line", "found"),
+    [
+        (rule_for("kong"), KONG, Entry("acme", "GET", "/things/7", 200, 512)),
+        (rule_for("kong", "consumer.custom_id"), KONG, Entry("c-1", "GET", "/things/7", 200, 512)),
+        (rule_for("kong"), {**KONG, "consumer": None}, Entry(None, "GET", "/things/7", 200, 512)),
+        (rule_for("kong"), {**KONG, "response": {"status": True}}, None),
+        (rule_for("envoy-json"), ISTIO, Entry("acme", "GET", "/things/7", 200, 512)),
+        (rule_for("envoy"), ENVOY, Entry("acme", "GET", "/things/7", 200, 512)),
+        (rule_for("envoy"), ENVOY.replace('"acme"', '"-"'), Entry(None, "GET", "/things/7", 200, 512)),
+        (rule_for("aws-apigateway"), AWS, Entry("acme", "GET", "/prod/things/7", 200, 512, "/things/{id}")),
+        (rule_for("aws-apigateway"), AWS_HTTP, Entry("acme", "GET", "/things/{id}", 200, 0, "/things/{id}")),
+        (rule_for("apigee"), APIGEE, Entry("acme", "GET", "/things/7", 200, 512)),
+        (pattern(WHERE), "acme GET /things/7?x 200 512", Entry("acme", "GET", "/things/7", 200, 512)),
+        (pattern(WHERE), "acme GET /things/7 200 512 and more", None),
+    ],
+)
+def test_gateways_are_read_as_they_write(rule: LineRule, line: Any, found: Entry | None) -> None:
+    assert rule(line.encode() if isinstance(line, str) else json.dumps(line).encode()) == found
+
+
+def test_a_pattern_that_lacks_something_is_refused() -> None:
+    for wrong, match in (
+        (r"(?P<path>.*)", "lacks method, status"),
+        ("(", "pattern"),
+        (WHERE + "(?P<who>)", "called who"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            pattern(wrong)
+
+
+leaves = st.none() | st.booleans() | st.integers() | st.text(max_size=20)
+anything = st.recursive(leaves, lambda inner: st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=5)
+keys = st.sampled_from(["request", "response", "consumer", "method", "path", "status", "apiKeyId", "httpMethod",
+                        "resourcePath", "routeKey", "response_code", "bytes_sent"])  # fmt: skip
+objects = st.dictionaries(keys, anything).map(lambda fields: json.dumps(fields).encode())
+
+
+@given(st.sampled_from(NAMES), st.binary(max_size=200) | objects)
+def test_no_line_can_upset_a_gateway_s_reader(name: str, line: bytes) -> None:
+    found = rule_for(name)(line)
+    assert found is None or (found.path.startswith("/") and found.sent >= 0 and found.status + 100 >= 100)
 
 
 class World:
@@ -296,6 +357,81 @@ def test_the_process_killed_under_write_load_loses_and_doubles_nothing(tmp_path:
     assert _total(page) == world.lines
     assert world.counted() == world.written
     world.crash()
+
+
+WRITER = """
+import gzip, os, random, shutil, sys, time
+from pathlib import Path
+log, rng, written = Path(sys.argv[1]), random.Random(sys.argv[3]), 0
+file = log.open("ab", buffering=0)
+for turn in range(20):
+    for _ in range(rng.randrange(20, 60)):
+        text = b""
+        for _ in range(rng.randrange(1, 60)):
+            written += 1
+            text += b'h - c%d [t%d] "GET /a HTTP/1.1" 200 10 "-" "-"\\n' % (written % 3, written)
+        cut = rng.randrange(len(text))  # nginx flushes its buffer wherever it is full
+        file.write(text[:cut])
+        file.write(text[cut:])
+        time.sleep(0.002)
+    older = sorted(log.parent.glob(log.name + ".*"), key=lambda path: -int(path.name.split(".")[2]))
+    for path in older:
+        number, *rest = path.name.split(".")[2:]
+        path.rename(path.with_name(".".join([log.name, str(int(number) + 1), *rest])))
+    first = log.with_name(log.name + ".1")
+    if sys.argv[2] == "truncate":
+        shutil.copyfile(log, first)
+        time.sleep(rng.choice([0, 0.02]))
+        os.truncate(log, 0)
+    else:
+        log.rename(first)
+        file = log.open("ab", buffering=0)
+    second = log.with_name(log.name + ".3")
+    if second.exists():
+        packed = log.with_name("arriving.gz")
+        packed.write_bytes(gzip.compress(second.read_bytes()))
+        packed.rename(second.with_name(second.name + ".gz"))
+        second.unlink()
+print(written)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["rename", "truncate"])
+def test_twenty_rotations_under_write_load_with_kills_are_exact(tmp_path: Path, how: str) -> None:
+    """Another process writes and rotates all the while; ours is killed and started again."""
+    log, state, rng = tmp_path / "access.log", tmp_path / "state.sqlite", random.Random(9)
+    log.touch()
+    command = [sys.executable, "-m", "rating_exporters", "logs", "--log", str(log), "--state", str(state)]
+    command += ["--route", "/a", "--interval", "0.01", "--listen", "127.0.0.1:0"]
+    command += ["--copytruncate"] if how == "truncate" else []
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(log), how, "4"], stdout=subprocess.PIPE, text=True)
+    kills = 0
+    while True:
+        counter = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert counter.stdout is not None
+        address = counter.stdout.readline().split()[-1]
+        if writer.poll() is not None:
+            break
+        time.sleep(rng.uniform(0.05, 0.4))
+        counter.kill()
+        counter.wait()
+        counter.stdout.close()
+        kills += 1
+    assert writer.stdout is not None
+    written = int(writer.stdout.read())
+    writer.stdout.close()
+    page, deadline = "", time.monotonic() + 20
+    while _total(page) != written and time.monotonic() < deadline:
+        page = urllib.request.urlopen(address, timeout=5).read().decode()
+    counter.terminate()
+    counter.wait()
+    counter.stdout.close()
+    assert kills > 0
+    assert _total(page) == written
+    assert 'outcome="malformed"' not in page
+    for consumer in range(3):
+        assert f'api_requests_total{{consumer_id="c{consumer}",endpoint="/a",method="GET",status="200"}} ' in page
 
 
 def _total(page: str) -> int:

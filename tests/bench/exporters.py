@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import io
 import sys
 import tempfile
 from collections.abc import Callable
@@ -15,9 +16,16 @@ from time import perf_counter
 from types import ModuleType
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from rating_exporters import DurableStore, UsageMetrics, UsageMiddleware, from_header, render
+from rating_exporters import (
+    DurableStore,
+    UsageMetrics,
+    UsageMiddleware,
+    UsageMiddlewareWSGI,
+    from_header,
+    render,
+)
 
 TITLE = "Exporters: what counting costs"
 LABELS = ("consumer_id", "endpoint", "method", "status")
@@ -31,6 +39,7 @@ def rows(quick: bool) -> list[tuple[str, str]]:
             *_scrapes(Path(directory) / "page", 10_000 if quick else 100_000),
         ]
         found += _requests(Path(directory) / "requests", 2_000 if quick else 10_000)
+        found += _flask(Path(directory) / "flask", 1_000 if quick else 5_000)
         if not quick:
             found += _crashes(Path(directory) / "crash")
     return found
@@ -119,15 +128,84 @@ def _requests(directory: Path, calls: int) -> list[tuple[str, str]]:
     return found
 
 
+def _flask(directory: Path, calls: int) -> list[tuple[str, str]]:
+    """A real Flask application bare, with hooks as one writes them by hand, and behind the middleware."""
+    import flask
+
+    def bare() -> flask.Flask:
+        app = flask.Flask("bench")
+        app.add_url_rule("/search/<term>", "search", lambda term: "x" * 100)
+        return app
+
+    def hooked() -> Any:
+        app, registry = bare(), CollectorRegistry()
+        requests = Counter("api_requests_total", "Requests.", LABELS, registry=registry)
+        names = ("consumer_id", "endpoint", "method")
+        seconds = Histogram("api_request_duration_seconds", "Duration.", names, registry=registry)
+        sent = Counter("api_response_bytes_total", "Bytes.", names, registry=registry)
+
+        @app.before_request
+        def begin() -> None:
+            flask.g.began = perf_counter()
+
+        @app.after_request
+        def count(response: Any) -> Any:
+            request = flask.request
+            consumer = {"c42": "c42"}.get(request.headers.get("x-api-key", ""), "unknown")
+            labels = (consumer, request.url_rule.rule if request.url_rule else request.path, request.method)
+            requests.labels(*labels, str(response.status_code)).inc()
+            sent.labels(*labels).inc(response.content_length or 0)
+            seconds.labels(*labels).observe(perf_counter() - flask.g.began)
+            return response
+
+        return app.wsgi_app
+
+    def drive(app: Any) -> float:
+        def run() -> None:
+            for _ in range(calls):
+                environ = {
+                    "REQUEST_METHOD": "GET", "PATH_INFO": "/search/a", "SERVER_NAME": "api", "SERVER_PORT": "80",
+                    "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(), "HTTP_X_API_KEY": "c42",
+                }  # fmt: skip
+                body = app(environ, lambda status, headers, error=None: lambda data: None)
+                for _ in body:
+                    continue
+                body.close()
+
+        return _best(run, 3) / calls * 1e6
+
+    store = DurableStore(directory, None)
+    rule = from_header("x-api-key", keys={"c42": "c42"})
+    nothing, hooks = drive(bare().wsgi_app), drive(hooked())
+    found = [
+        ("a bare Flask application, per request", f"{nothing:,.1f} us"),
+        ("hooks by hand add (before_request, after_request)", f"{hooks - nothing:,.1f} us"),
+    ]
+    usages = {
+        "plain": UsageMetrics(CollectorRegistry(), duration_by_consumer=True),
+        "durable": UsageMetrics(None, counter=store.counter, duration_by_consumer=True),
+    }
+    for name, usage in usages.items():
+        cost = drive(UsageMiddlewareWSGI(bare().wsgi_app, usage, rule)) - nothing
+        found.append((f"the middleware adds ({name} counters)", f"{cost:,.1f} us, {cost / (hooks - nothing):.2f}x"))
+    store.close()
+    return found
+
+
 def _crashes(directory: Path) -> list[tuple[str, str]]:
     directory.mkdir()
     harness = _harness()
     found = []
-    for name, state in (("durable counters", directory), ("prometheus-client alone", None)):
-        story = harness.run(state, kills=12)
+    for server, name, state in (
+        ("uvicorn", "durable counters", directory / "uvicorn"),
+        ("uvicorn", "prometheus-client alone", None),
+        ("gunicorn gthread", "durable counters", directory / "gunicorn"),
+        ("gunicorn gthread", "prometheus-client alone", None),
+    ):
+        story = harness.run(state, kills=12, server=server)
         found.append(
             (
-                f"{story.kills} SIGKILLs under load, {name}",
+                f"{server}: {story.kills} SIGKILLs under load, {name}",
                 f"delivered {sum(story.delivered.values()):,}, counted {sum(story.counted.values()):,}, "
                 f"{story.falls} resets in {story.scrapes} scrapes",
             )
