@@ -42,7 +42,7 @@ from rating.specs.channels import (
     channels,
 )
 from rating.specs.compile import compile_catalogue
-from rating.specs.sources import SourceSpec, compile_sources, known_dialect, server_url
+from rating.specs.sources import SourceSpec, compile_sources, known_dialect, known_way, server_url
 
 
 def load_catalogue(settings: Settings) -> Catalogue:
@@ -118,6 +118,7 @@ def _unnamed(settings: Settings) -> PrometheusSource:
     checks: list[tuple[str, str, Callable[[object], str]]] = [
         *(("RATING_PROMETHEUS_URL", one, server_url) for one in settings.prometheus_urls),
         ("RATING_PROMETHEUS_DIALECT", settings.prometheus_dialect, known_dialect),
+        ("RATING_PROMETHEUS_READ", settings.prometheus_read, known_way),
     ]
     for name, value, check in checks:
         try:
@@ -179,7 +180,7 @@ def _source(spec: SourceSpec, file: Path, settings: Settings) -> PrometheusSourc
         client_cert=beside(spec.client_cert),
         client_key=beside(spec.client_key),
         dialect=spec.dialect,
-        read=settings.prometheus_read,
+        read=spec.read or settings.prometheus_read,
         queries_at_once=settings.prometheus_queries,
     )
 

@@ -5,6 +5,7 @@ A catalogue names sources and says nothing of servers: it is kept in the book an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from rating.specs.nearest import or_one_of
 from rating.specs.source import read
 
 DIALECTS = ("prometheus", "thanos", "mimir", "victoriametrics")
+WAYS = ("auto", "promql", "remote")
 
 
 def server_url(value: object) -> str:
@@ -34,9 +36,17 @@ def server_url(value: object) -> str:
 
 
 def known_dialect(value: object) -> str:
-    if value not in DIALECTS:
-        meant = or_one_of(value if isinstance(value, str) else "", DIALECTS, "write one of these")
-        raise ValueError(f"{shown(value)} is not one of {', '.join(DIALECTS)}; {meant}")
+    return _one_of(DIALECTS, value)
+
+
+def known_way(value: object) -> str:
+    return _one_of(WAYS, value)
+
+
+def _one_of(words: Sequence[str], value: object) -> str:
+    if value not in words:
+        meant = or_one_of(value if isinstance(value, str) else "", words, "write one of these")
+        raise ValueError(f"{shown(value)} is not one of {', '.join(words)}; {meant}")
     return str(value)
 
 
@@ -47,6 +57,9 @@ class SourceSpec(Spec):
         min_length=1, description="The server; several are replicas of one another and are merged."
     )
     dialect: Annotated[str, PlainValidator(known_dialect)] = "prometheus"
+    read: Annotated[str, PlainValidator(known_way)] | None = Field(
+        default=None, description="How samples are read; as RATING_PROMETHEUS_READ says when absent."
+    )
     timeout: Duration = timedelta(seconds=120)
     tenant: Text | None = None
     bearer_token_file: Text | None = None

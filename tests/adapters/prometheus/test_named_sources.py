@@ -15,6 +15,7 @@ import pytest
 from rating.adapters.memory_book import MemoryBook
 from rating.adapters.prometheus import PrometheusSource
 from rating.adapters.prometheus.dialects import DIALECTS as SPOKEN
+from rating.adapters.prometheus.remote.choice import Way
 from rating.bootstrap import open_estimates, open_source
 from rating.core.counters import decide
 from rating.core.meters import Meter
@@ -24,7 +25,7 @@ from rating.errors import EdgeRefused, EdgeUnavailable, SpecError
 from rating.jobs.collect import collect
 from rating.ports import CounterSource, Estimate, Examinable, Verdict
 from rating.settings import Settings
-from rating.specs.sources import DIALECTS as WRITTEN
+from rating.specs.sources import DIALECTS, WAYS
 from rating_demo import blocks
 from rating_demo.faults import Outage, Replica, Restarts, Traffic
 from rating_demo.parts import Prometheus
@@ -137,7 +138,9 @@ def test_a_shard_that_is_down_leaves_the_window_and_says_which(servers: list[str
 def test_a_shard_that_doubts_itself_holds_the_window(servers: list[str], tmp_path: Path) -> None:
     with Gate(servers[1]) as gate:
         gate.spoil(lambda number: Spoil.PARTIAL)
-        source = open_source(settings(tmp_path, f"eu: {{urls: [{servers[0]}]}}\nus: {{urls: [{gate.url}]}}\n"))
+        source = open_source(
+            settings(tmp_path, f"eu: {{urls: [{servers[0]}]}}\nus: {{urls: [{gate.url}], read: promql}}\n")
+        )
         meter = replace(METER, sources=("eu", "us"))
         held = decide(meter, Period(EU.start, EU.start + HOUR), source.read(meter, Period(EU.start, EU.start + HOUR)))
     assert isinstance(held, Held)
@@ -225,7 +228,7 @@ def test_every_question_carries_what_its_dialect_needs(
         meter = replace(METER, sources=("eu",))
         assert counted(source, meter) == proven(EU)
         asked = list(gate.asked_with)
-    assert len(asked) > 10
+    assert asked
     for path, form, headers in asked:
         assert {name: form.get(name) for name in sent} == sent, path
         assert headers["X-Scope-OrgID"] == "team-7"
@@ -236,6 +239,8 @@ MISTAKES = {
     "http://prometheus:9090",
     "eu: {urls: [http://a], dialect: thanso}": 'sources.yaml:1: eu, dialect: "thanso" is not one of prometheus, '
     'thanos, mimir, victoriametrics; did you mean "thanos"?',
+    "eu: {urls: [http://a], read: sql}": 'sources.yaml:1: eu, read: "sql" is not one of auto, promql, remote; '
+    "write one of these",
     "eu: {urls: []}": "sources.yaml:1: eu, urls: ",
     "eu: {urls: [http://a], password: x}": "sources.yaml:1: eu: ",
     "- eu": "sources.yaml:1: the file names no source; write a mapping",
@@ -262,6 +267,7 @@ def test_a_mistake_in_the_file_is_said_with_its_line(tmp_path: Path, text: str) 
         ("RATING_PROMETHEUS_URL", "bill:secret@host:9090", '"***@host:9090" is not a URL'),
         ("RATING_PROMETHEUS_URL", " , ", "names no server"),
         ("RATING_PROMETHEUS_DIALECT", "cortex", '"cortex" is not one of prometheus, thanos'),
+        ("RATING_PROMETHEUS_READ", "graphql", '"graphql" is not one of auto, promql, remote'),
     ],
 )
 def test_a_setting_that_is_no_server_is_wrong_input(variable: str, value: str, said: str) -> None:
@@ -271,5 +277,6 @@ def test_a_setting_that_is_no_server_is_wrong_input(variable: str, value: str, s
     assert "secret" not in str(refused.value)
 
 
-def test_every_dialect_that_may_be_written_is_spoken() -> None:
-    assert tuple(SPOKEN) == WRITTEN
+def test_every_dialect_and_way_that_may_be_written_is_known() -> None:
+    assert tuple(SPOKEN) == DIALECTS
+    assert tuple(Way) == WAYS

@@ -16,9 +16,9 @@ import pytest
 from rating.adapters.memory_source import MemorySource
 from rating.adapters.prometheus import PrometheusSource
 from rating.core.counters import decide
-from rating.core.meters import Kind, Matcher, Meter
+from rating.core.meters import Kind, Lifetime, Matcher, Meter
 from rating.core.periods import Period, milliseconds
-from rating.core.windows import Closing
+from rating.core.windows import Closing, Held
 from rating.ports import CounterSource, Verdict
 from rating_demo import blocks
 from rating_demo.openmetrics import Series
@@ -76,7 +76,19 @@ def samples() -> list[Series]:
             found.append(Series("request_seconds_count", labels, seen, count))
             found.append(Series("request_seconds_sum", labels, seen, np.cumsum(rng.random(len(seen)) / 7)))
             found.append(Series("tokens_total", labels, seen, np.cumsum(rng.integers(0, 999, len(seen)))))
-    return found
+    return [*found, *leader()]
+
+
+def leader() -> list[Series]:
+    """Counters that a leader keeps elsewhere: its process restarts at 1:30 and they go on, one of them idle."""
+    target = {"job": "jobs", "instance": "three:80"}
+    began = np.where(TIMES < BEGIN + 90 * 60_000, BEGIN / 1000 - 86_400, BEGIN / 1000 + 90 * 60)
+    return [
+        Series("up", target, TIMES, np.ones(len(TIMES), dtype=np.int64)),
+        Series("process_start_time_seconds", target, TIMES, began),
+        Series("jobs_total", {"tenant": "acme", **target}, TIMES, 1000 + np.arange(len(TIMES))),
+        Series("jobs_total", {"tenant": "globex", **target}, TIMES, np.full(len(TIMES), 500)),
+    ]
 
 
 SAMPLES = samples()
@@ -161,6 +173,20 @@ def test_stored_gibibytes_are_rounded_sample_by_sample_and_temporary_buckets_lef
     # Fifteen of the twenty minutes are beyond what the last sample speaks for, of both tenants' buckets.
     assert closing.evidence.uncovered == 2 * (15 * 60_000 + STEP)
     assert closing.evidence.lacking_is == "estimate"
+
+
+def test_counters_that_outlive_their_process_hold_their_window_until_that_is_declared(server: PrometheusSource) -> None:
+    jobs = Meter("jobs", "jobs_total", "tenant")
+    for number, window in enumerate(PERIOD.windows(HOUR)):
+        found = decide(jobs, window, server.read(jobs, window))
+        if number == 0:
+            assert isinstance(found, Held)
+            assert "(jobs three:80)" in found.reason
+            assert "write `counter: durable` in the meter" in found.reason
+        else:
+            assert isinstance(found, Closing)
+    durable = replace(jobs, lifetime=Lifetime.DURABLE)
+    assert counted(server, durable, HOUR) == {("acme", ()): 480}
 
 
 def test_the_doctor_does_not_ask_gauges_for_process_starts(server: PrometheusSource) -> None:
