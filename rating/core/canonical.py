@@ -23,6 +23,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from rating.core.money import Currency, Money
+from rating.core.periods import Period
 
 T = TypeVar("T")
 
@@ -92,6 +93,9 @@ def _new_writer(kind: type) -> _Write:
         return lambda value: f"[{','.join([_writer(type(item))(item) for item in value])}]"
     if issubclass(kind, dict):
         return _mapping
+    if kind is Period:
+        # All the lines of a month's invoices name a few of them.
+        return lru_cache(4096)(_fields_of(kind))
     if dataclasses.is_dataclass(kind):
         return _fields_of(kind)
     raise TypeError(f"{kind.__name__} has no canonical text; floats lose digits and other types have several spellings")
@@ -110,26 +114,29 @@ def _fields_of(kind: Any) -> _Write:
     """Fields in order of name, those that hold their default left out.
 
     The function is written out field by field and compiled, as `dataclasses` does for `__init__`: going through the
-    fields one by one took three times as long, and this is most of what issuing an invoice costs.
+    fields one by one took four times as long, and this is most of what issuing an invoice costs.
     """
-    names: dict[str, Any] = {"_quoted": _quoted, "_writers": _WRITERS, "_writer": _writer, "Fraction": Fraction}
-    body = []
+    names: dict[str, Any] = {"quoted": _quoted, "writers": _WRITERS, "writer": _writer, "ratio": _ratio}
+    names["Fraction"] = Fraction
+    written = (
+        "quoted(item) if (kind := type(item)) is str else str(item) if kind is int else ratio(item) "
+        "if kind is Fraction else (writers.get(kind) or writer(kind))(item)"
+    )
+    parts = []
     for place, field in enumerate(sorted(dataclasses.fields(kind), key=lambda field: field.name)):
-        default, key = _default(field), f"{_quoted(field.name)}:"
-        body.append(f"    item = value.{field.name}")
-        body.append("    kind = type(item)")
-        indent = "    "
-        if default is not dataclasses.MISSING:
-            names[f"default{place}"] = default
+        default, key, item = _default(field), f",{_quoted(field.name)}:", f"(item := value.{field.name})"
+        if default is dataclasses.MISSING:
+            parts.append(f"{key!r}, {written.replace('type(item)', f'type({item})')}")
+            continue
+        names[f"default{place}"] = default
+        equal = f"{item} == default{place}"
+        if type(default) is Fraction and not default:
             # Whether a fraction is zero is asked at a tenth of the cost of comparing it.
-            zero = type(default) is Fraction and not default
-            differs = f"item != default{place}"
-            body.append(f"    if (item if kind is Fraction else {differs}):" if zero else f"    if {differs}:")
-            indent = "        "
-        body.append(f"{indent}if kind is str: add({key!r} + _quoted(item))")
-        body.append(f"{indent}else: add({key!r} + (_writers.get(kind) or _writer(kind))(item))")
-    head = ["def write(value):", "    parts = []", "    add = parts.append"]
-    exec("\n".join([*head, *body, "    return '{' + ','.join(parts) + '}'"]), names)
+            equal = f"(not item if type({item}) is Fraction else item == default{place})"
+        parts.append(f"'' if {equal} else {key!r} + ({written})")
+    # The comma before the first field is cut off again.
+    source = f"def write(value):\n    return '{{' + ''.join(({', '.join(parts)},))[1:] + '}}'"
+    exec(source, names)
     return cast(_Write, names["write"])
 
 

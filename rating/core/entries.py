@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from rating.core.canonical import canonical, digest
 from rating.core.creditnotes import CreditDraft, CreditNote
@@ -66,6 +67,7 @@ def genesis(series: str) -> str:
     return GENESIS if series == INVOICES else f"series {series}"
 
 
+@lru_cache(64)
 def recorded(at: datetime) -> datetime:
     """The instant as the book keeps it: whole milliseconds."""
     return from_milliseconds(milliseconds(at))
@@ -85,7 +87,8 @@ def whole_seconds(instant: datetime, what: str) -> int:
 
 def issue(draft: Draft, place: int, previous_hash: str, at: datetime) -> tuple[Invoice, str]:
     """The invoice with this place in its series, and the canonical text its hash was taken of."""
-    keepable(draft.total.minor, f"invoice {draft.key}: total")
+    if not -GREATEST <= draft.total.minor <= GREATEST:
+        keepable(draft.total.minor, f"invoice {draft.key}: total")
     paper = Paper(invoice_number(place, draft.series), recorded(at), previous_hash, draft)
     text = canonical(paper)
     return Invoice(paper.number, paper.issued_at, draft, digest(text), previous_hash), text

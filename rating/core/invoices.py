@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from rating.core.canonical import digest
@@ -192,8 +193,14 @@ class Invoice:
 
 
 def invoice_key(subscription: str, period: Period, opening: bool = False, replaces: str = "") -> str:
-    about = f"{subscription}/{'opening' if opening else period.start.isoformat()}"
+    about = f"{subscription}/{'opening' if opening else _begins(period.start)}"
     return f"{about}/instead of {replaces}" if replaces else about
+
+
+@lru_cache(1024)
+def _begins(start: datetime) -> str:
+    """Most invoices of a run begin with the same instant."""
+    return start.isoformat()
 
 
 def invoice_number(sequence: int, prefix: str = INVOICES) -> str:

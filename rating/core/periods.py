@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -129,6 +130,7 @@ def instants(start: datetime, end: datetime, step: timedelta) -> Iterator[dateti
         start += step
 
 
+@lru_cache(4096)
 def milliseconds(instant: datetime) -> int:
     """Whole milliseconds since the epoch, Prometheus's own unit of time."""
     return (instant - EPOCH) // timedelta(milliseconds=1)
@@ -138,6 +140,7 @@ def from_milliseconds(value: int) -> datetime:
     return EPOCH + timedelta(milliseconds=value)
 
 
+@lru_cache(65_536)
 def seconds(instant: datetime) -> int:
     """Whole seconds since the epoch, the book's unit of time. Raises ValueError for a fraction of a second."""
     whole, rest = divmod(instant - EPOCH, timedelta(seconds=1))

@@ -5,13 +5,13 @@ themselves are `gathering`.
 
 from __future__ import annotations
 
-import gc
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime, timedelta
 
+from rating.adapters.collector import collector_paused
 from rating.adapters.prometheus.asking import Asking, Names
 from rating.adapters.prometheus.client import Client
 from rating.adapters.prometheus.decoding import RuntimeReply
@@ -148,7 +148,7 @@ class PrometheusSource:
     def _gathered(self, meter: Meter, window: Period) -> tuple[Questions, Readings]:
         gathering = self._gathering(meter, window)
         try:
-            with _collector_paused(), closing(gathering):
+            with collector_paused(), closing(gathering):
                 return gathering, gathering.read()
         except EdgeRefused as error:
             if self._way is not Way.AUTO or not gathering.streamed:
@@ -213,18 +213,6 @@ class PrometheusSource:
                     f"{client.shown_url}: its clock says {client.server_time:%Y-%m-%d %H:%M:%S} and the window ends "
                     f"{window.end:%Y-%m-%d %H:%M:%S} and settles for {meter.settling}"
                 )
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """A window is a hundred thousand small tuples and not one cycle: looking for cycles costs more than parsing."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _days(span: timedelta) -> str:

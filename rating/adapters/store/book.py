@@ -9,6 +9,7 @@ from types import TracebackType
 
 from sqlalchemy import delete, func, select
 
+from rating.adapters.collector import collector_paused
 from rating.adapters.store import adjusted, contracts, counted, followed, issued, prepaid, schema, stated
 from rating.adapters.store.bulk import insert_rows
 from rating.adapters.store.claims import Claims
@@ -199,7 +200,7 @@ class StoreBook(StoreNotices):
 
     # invoices
     def issue(self, drafts: Sequence[Draft], *, at: datetime, known: int | None = None) -> tuple[Invoice, ...]:
-        with self._database.writing() as connection:
+        with self._database.writing() as connection, collector_paused():
             return issued.issue_all(connection, drafts, at, known)
 
     def latest_adjustment(self) -> int:

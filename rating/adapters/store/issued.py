@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, or_, select
 
-from rating.adapters.store.bulk import batched, insert_rows
+from rating.adapters.store.bulk import among, batched, insert_rows
 from rating.adapters.store.counted import inside
 from rating.adapters.store.engine import in_turn
 from rating.adapters.store.followed import invoice_of, taken
@@ -27,8 +27,12 @@ from rating.core.entries import (
 from rating.core.funding import burned_by
 from rating.core.invoices import Draft, Invoice, LineKind
 from rating.core.lifecycle import State, replaceable
+from rating.core.money import Money
 from rating.core.periods import Period
 
+_KEYS_AT_ONCE = 10_000
+_RECORDS_AT_ONCE = 5_000
+"""Invoices whose rows are held before they are inserted, all in the one transaction."""
 _HEADS = tuple(column.name for column in invoices.columns)
 _LINES = tuple(column.name for column in lines.columns)
 _SECTIONS = tuple(column.name for column in sections.columns)
@@ -38,39 +42,51 @@ def issue_all(
     connection: Connection, drafts: Sequence[Draft], at: datetime, known: int | None = None
 ) -> tuple[Invoice, ...]:
     in_turn(connection)
-    issued = {invoice.draft.key: invoice for invoice in _with_keys(connection, [draft.key for draft in drafts])}
-    new = [draft for draft in dict.fromkeys(drafts) if draft.key not in issued]
+    # Named once: a key is made of several fields, and there may be a hundred thousand drafts.
+    named = [(draft.key, draft) for draft in drafts]
+    issued = {invoice.draft.key: invoice for invoice in _with_keys(connection, [key for key, _ in named])}
+    new = [draft for key, draft in named if key not in issued]
     if known is not None and new:
         _nothing_corrected(connection, new, known)
     billed = _billed_by(connection, new)
     _items_free(connection, new)
     sequence = connection.scalar(select(func.max(invoices.c.sequence))) or 0
     heads = {series: _head(connection, series) for series in {draft.series for draft in new}}
-    records = []
-    owed = []
-    for draft in drafts:
-        if draft.key in issued:
-            same_draft(draft, issued[draft.key])
+    records: list[Record] = []
+    owed: list[tuple[str, str, Money]] = []
+    for key, draft in named:
+        if key in issued:
+            same_draft(draft, issued[key])
             continue
-        for key in draft.keys:
-            if key in billed:
-                raise billed_before(key, billed[key])
-        for number in {part.replaces for _, part in draft.parts if part.replaces}:
+        parts = draft.keys if draft.sections else (key,)
+        for part in parts:
+            if part in billed:
+                raise billed_before(part, billed[part])
+        replaced = {paper.replaces for _, paper in draft.parts} if draft.sections else {draft.replaces}
+        for number in replaced - {""}:
             replaceable(number, *taken(connection, number))
-        place, previous = heads[draft.series]
+        series = draft.series
+        place, previous = heads[series]
         sequence += 1
         invoice, content = issue(draft, place + 1, previous, at)
-        issued[draft.key] = invoice
-        billed.update(dict.fromkeys(draft.keys, invoice.number))
+        issued[key] = invoice
+        billed.update(dict.fromkeys(parts, invoice.number))
         records.append(record(sequence, invoice, content))
-        owed.append((draft.customer, invoice.number, invoice.total))
-        heads[draft.series] = place + 1, invoice.content_hash
+        owed.append((draft.customer, invoice.number, Money(records[-1].total_minor, draft.currency)))
+        heads[series] = place + 1, invoice.content_hash
+        if len(records) == _RECORDS_AT_ONCE:
+            _insert(connection, records)
+            records = []
+    _insert(connection, records)
+    wallets = select_wallets(connection, {customer for customer, _, _ in owed})
+    insert_moves(connection, burned_by(wallets, owed, recorded(at)))
+    return tuple(issued[key] for key, _ in named)
+
+
+def _insert(connection: Connection, records: Sequence[Record]) -> None:
     insert_rows(connection, invoices, _HEADS, (one[: len(_HEADS)] for one in records))
     insert_rows(connection, lines, _LINES, ((one.sequence, *line) for one in records for line in one.lines))
     insert_rows(connection, sections, _SECTIONS, ((one.sequence, *row) for one in records for row in one.sections))
-    wallets = select_wallets(connection, {customer for customer, _, _ in owed})
-    insert_moves(connection, burned_by(wallets, owed, recorded(at)))
-    return tuple(issued[draft.key] for draft in drafts)
 
 
 def _head(connection: Connection, series: str) -> tuple[int, str]:
@@ -100,23 +116,22 @@ def _nothing_corrected(connection: Connection, drafts: Sequence[Draft], known: i
 def _billed_by(connection: Connection, drafts: Sequence[Draft]) -> dict[str, str]:
     """By what is billed: the number of the invoice that bills it, among what these drafts would."""
     found: dict[str, str] = {}
-    for some in batched(sorted({key for draft in drafts for key in draft.keys}), 500):
-        found.update(
-            connection.execute(select(invoices.c.key, invoices.c.number).where(invoices.c.key.in_(some))).all()
-        )
+    for some in batched(sorted({key for draft in drafts for key in draft.keys}), _KEYS_AT_ONCE):
+        heads = select(invoices.c.key, invoices.c.number).where(among(connection, invoices.c.key, some))
+        found.update(connection.execute(heads).all())
         parts = select(sections.c.key, invoices.c.number).join(invoices, invoices.c.sequence == sections.c.invoice)
-        found.update(connection.execute(parts.where(sections.c.key.in_(some))).all())
+        found.update(connection.execute(parts.where(among(connection, sections.c.key, some))).all())
     return found
 
 
 def _items_free(connection: Connection, drafts: Sequence[Draft]) -> None:
     """No item of these drafts stands on an invoice that was not taken back."""
     items = sorted({line.card for draft in drafts for line in draft.lines if line.kind is LineKind.ITEM})
-    for some in batched(items, 500):
+    for some in batched(items, _KEYS_AT_ONCE):
         placed = (
             select(lines.c.card, invoices.c.number)
             .join(invoices, invoices.c.sequence == lines.c.invoice)
-            .where(lines.c.kind == LineKind.ITEM.value, lines.c.card.in_(some))
+            .where(lines.c.kind == LineKind.ITEM.value, among(connection, lines.c.card, some))
         )
         for item, number in connection.execute(placed):
             before, most = taken(connection, number)
@@ -156,5 +171,5 @@ def records(connection: Connection) -> Iterator[Record]:
 
 
 def _with_keys(connection: Connection, keys: Sequence[str]) -> Iterator[Invoice]:
-    for some in batched(keys, 500):
-        yield from map(invoice_of, connection.execute(select(invoices).where(invoices.c.key.in_(some))))
+    for some in batched(keys, _KEYS_AT_ONCE):
+        yield from map(invoice_of, connection.execute(select(invoices).where(among(connection, invoices.c.key, some))))

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, select
 
-from rating.adapters.store.bulk import batched, insert_new, insert_rows
+from rating.adapters.store.bulk import among, batched, insert_new, insert_rows
 from rating.adapters.store.engine import in_turn
 from rating.adapters.store.tables import wallet_grants, wallet_lows, wallet_moves, wallet_thresholds
 from rating.core.checks import MoveRecord
@@ -110,7 +110,7 @@ def select_wallets(connection: Connection, customers: Collection[str] | None = N
     if customers is None:
         return _wallets(connection, None)
     found: list[Wallet] = []
-    for some in batched(sorted(customers), 500):
+    for some in batched(sorted(customers), 10_000):
         found += _wallets(connection, some)
     return tuple(found)
 
@@ -193,15 +193,15 @@ def _wallet(connection: Connection, customer: str, currency: Currency) -> Wallet
     )
 
 
-def _wallets(connection: Connection, customers: Collection[str] | None) -> tuple[Wallet, ...]:
+def _wallets(connection: Connection, customers: Sequence[str] | None) -> tuple[Wallet, ...]:
     grants, moves, thresholds = select(wallet_grants), select(wallet_moves), select(wallet_thresholds)
     if customers is not None:
-        grants = grants.where(wallet_grants.c.customer.in_(customers))
+        grants = grants.where(among(connection, wallet_grants.c.customer, customers))
         moves = moves.join(
             wallet_grants,
-            and_(wallet_grants.c.id == wallet_moves.c.grant, wallet_grants.c.customer.in_(customers)),
+            and_(wallet_grants.c.id == wallet_moves.c.grant, among(connection, wallet_grants.c.customer, customers)),
         )
-        thresholds = thresholds.where(wallet_thresholds.c.customer.in_(customers))
+        thresholds = thresholds.where(among(connection, wallet_thresholds.c.customer, customers))
     rows = {row.id: row for row in connection.execute(grants.order_by(wallet_grants.c.id))}
     steps: dict[int, list[Move]] = {number: [] for number in rows}
     if rows:

@@ -116,11 +116,12 @@ def _sections(draft: Draft) -> Iterator[SectionRow]:
 
 def _line(number: int, line: LineItem) -> Line:
     quantity, exact = _ratio(line.quantity), _ratio(line.exact)
-    return Line(number, line.kind.value, line.card, line.meter, quantity, exact, line.amount.minor)
+    return Line(number, str(line.kind), line.card, line.meter, quantity, exact, line.amount.minor)
 
 
 def _ratio(number: Fraction) -> str:
-    return f"{number.numerator}/{number.denominator}"
+    numerator, denominator = number.as_integer_ratio()
+    return f"{numerator}/{denominator}"
 
 
 class EntryRecord(NamedTuple):
