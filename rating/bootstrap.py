@@ -29,6 +29,7 @@ from rating.ports import (
     Notifier,
     ReportPage,
     StoredBook,
+    Tables,
     TaxService,
 )
 from rating.settings import Settings
@@ -251,6 +252,13 @@ def open_taxes(settings: Settings) -> TaxService:
     if settings.tax_url.startswith("file://"):
         return AnsweredTaxes(Path(unquote(urlsplit(settings.tax_url).path)))
     return AskedTaxes(settings.tax_url, settings.tax_token)
+
+
+def open_tables(format: str) -> Tables:
+    """What writes tables down as `csv` or `parquet`."""
+    from rating.adapters.tables import CsvTables, ParquetTables
+
+    return ParquetTables() if format == "parquet" else CsvTables()
 
 
 def open_boards(settings: Settings) -> Boards:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from rating.core.alerts import Alert, Heard
@@ -566,6 +567,36 @@ class ReportPage(Protocol):
         """One HTML document that needs nothing else: no network, no second file. The same report gives the same text.
 
         Names of consumers, plans and dimensions are data: none of them becomes markup or script.
+        """
+
+
+class Kind(StrEnum):
+    """What a column of a table holds. None is nothing, in any of them."""
+
+    TEXT = "text"
+    WHOLE = "whole"
+    """An integer of 64 bits."""
+    DAY = "day"
+    INSTANT = "instant"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows that are read as they are written down, never all at once."""
+
+    name: str
+    columns: Mapping[str, Kind]
+    rows: Iterator[tuple[object, ...]]
+
+
+class Tables(Protocol):
+    """Where tables are written down."""
+
+    def write(self, table: Table, folder: Path) -> tuple[Path, int]:
+        """Write it into the folder; the file is there whole or not at all. Returns it and how many rows it has.
+
+        Raises:
+            EdgeUnavailable: what writes it is not installed, or the folder cannot be written.
         """
 
 

@@ -33,6 +33,7 @@ NOUNS = (
     "items",
     "wallets",
     "statements",
+    "export",
     "explain",
     "quote",
     "plans",

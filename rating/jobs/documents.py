@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from calendar import monthrange
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,10 +14,10 @@ from rating.core.creditnotes import CreditNote
 from rating.core.documents import Day, Document, Kind, Party, Row, TaxRow
 from rating.core.entries import credit_text, paper_text
 from rating.core.invoices import Draft, Invoice, LineItem, LineKind
-from rating.core.money import Money, exact, round_amount
+from rating.core.money import Money, round_amount
 from rating.core.parties import Customer, Seller, terms_of
 from rating.core.partners import PartnerLine, PartnerStatement
-from rating.core.taxation import Treatment
+from rating.core.taxlines import tax_line
 from rating.core.wallets import MoveKind
 from rating.jobs.explain import Explained, explain
 from rating.ports import Book
@@ -225,34 +224,20 @@ def _row(position: int, line: LineItem, zone_name: str, behind: Explained | None
     )
 
 
-_RATE = re.compile(r" ([0-9.]+) %(, contained: (-?[0-9.]+))?\Z")
-
-
 def _taxes(document: Document, lines: Sequence[LineItem]) -> Iterable[TaxRow]:
-    """A tax line's rate and, where the prices contain it, its amount stand in its title, as it was issued.
-
-    A line of no tax is a note: its card says how the supply is treated.
-    """
-    taxes = [line for line in lines if line.kind is LineKind.TAX]
-    rated = [line for line in taxes if line.card not in set(Treatment)]
-    for line in taxes:
-        if line not in rated:
-            treatment = "" if line.card == Treatment.STANDARD else line.card
-            yield TaxRow("", None, document.net if treatment else None, line.amount, line.title, treatment=treatment)
-            continue
-        found = _RATE.search(line.title.removesuffix(f", {line.settles.replace('/', ' line ')}"))
-        if found is None:
-            yield TaxRow(line.title, None, None, line.amount)
-            continue
-        percent, contained = exact(found[1]), found[3]
-        if contained is not None:
-            amount = round_amount(exact(contained), document.currency)
-            yield TaxRow(line.card or line.title, percent, document.net, amount, contained=True)
-            continue
-        base = document.net if len(rated) == 1 else None
-        if base is None and percent:
-            base = round_amount(line.exact * 100 / percent, document.currency)
-        yield TaxRow(line.card or line.title, percent, base, line.amount)
+    said = [(line, tax_line(line)) for line in lines if line.kind is LineKind.TAX]
+    rated = [tax for _, tax in said if tax.title]
+    for line, tax in said:
+        if not tax.title:
+            base = document.net if tax.treatment else None
+            yield TaxRow("", None, base, line.amount, tax.note, treatment=tax.treatment)
+        elif tax.contained is not None:
+            yield TaxRow(tax.title, tax.percent, document.net, tax.contained, contained=True)
+        else:
+            base = document.net if len(rated) == 1 and tax.percent is not None else None
+            if base is None and tax.percent:
+                base = round_amount(line.exact * 100 / tax.percent, document.currency)
+            yield TaxRow(tax.title, tax.percent, base, line.amount)
 
 
 def _share(position: int, line: PartnerLine) -> Row:
