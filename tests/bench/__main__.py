@@ -14,7 +14,7 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-MEASUREMENTS = ("prices", "accrue", "collect", "invoices", "exporters")
+MEASUREMENTS = ("prices", "accrue", "collect", "invoices", "rules", "exporters")
 
 
 def main() -> None:
