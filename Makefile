@@ -29,7 +29,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml exporters/pyproject.toml
 demo: $(VENV)/.installed ## Real traffic, real Prometheus, real invoices; stays up until Ctrl-C (ONCE=1: run through and exit)
 	@$(BIN)/rating demo --install $(if $(ONCE),--once,)
 
-test: $(VENV)/.installed ## Run the tests (installs and starts Prometheus, Alertmanager and PostgreSQL where it can)
+test: $(VENV)/.installed ## Run the tests (installs and starts Prometheus, PostgreSQL, brokers ... where it can)
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.installed ## ruff, mypy --strict, import contracts, generated files fresh

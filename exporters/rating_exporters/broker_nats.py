@@ -140,7 +140,7 @@ class NatsBroker:
         except (self._nats.errors.AuthorizationError, self._nats.js.errors.BadRequestError) as error:
             raise BrokerRefused(f"NATS at {_place(self.url)}: {error}") from error
         except (TimeoutError, self._nats.errors.Error, OSError) as error:
-            raise BrokerUnavailable(f"NATS at {_place(self.url)}: {error or type(error).__name__}") from error
+            raise BrokerUnavailable(f"NATS at {_place(self.url)}: {str(error) or repr(error)}") from error
 
 
 class _Stream:

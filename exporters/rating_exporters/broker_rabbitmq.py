@@ -186,9 +186,9 @@ class _Translated:
         known = self.pika.exceptions
         where = f"RabbitMQ at {_place(self.url)}"
         if isinstance(error, known.ProbableAuthenticationError | known.ProbableAccessDeniedError):
-            raise BrokerRefused(f"{where}: {error}") from error
+            raise BrokerRefused(f"{where}: {str(error) or repr(error)}") from error
         if isinstance(error, known.AMQPError | OSError):
-            raise BrokerUnavailable(f"{where}: {error or type(error).__name__}") from error
+            raise BrokerUnavailable(f"{where}: {str(error) or repr(error)}") from error  # pika's text is often empty
 
 
 def _place(url: str) -> str:

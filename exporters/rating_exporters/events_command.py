@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         text = f"{error}; install it with: pip install 'rating-exporters[{options.broker}]'"
     except BrokerUnavailable as error:
-        text = f"{error}; is it running, and is --at {options.at} its address?"
+        text = f"{error}; is it running, and is this its address (--at)?"
     except (BrokerRefused, OSError, OverflowError, ValueError, sqlite3.Error) as error:
         text = str(error)
     print(f"rating-exporters: {text}", file=sys.stderr)

@@ -86,10 +86,8 @@ def test_a_check_says_what_would_count_and_changes_nothing_then_a_restart_goes_o
 def test_a_broker_that_goes_away_is_waited_for(
     tmp_path: Path, broker_peers: ModuleType, broker_server: Callable[[str], Any]
 ) -> None:
-    from rating_demo.brokers import Nats
-
     broker_server("nats")  # skips where there is none
-    with Nats(tmp_path / "nats") as server:
+    with sys.modules["rating_demo.brokers"].Nats(tmp_path / "nats") as server:
         peer = broker_peers.NatsPeer(server.url)
         peer.make("T")
         peer.publish("T", broker_peers.numbered(0, 5))

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from rating_demo.finding import PartMissing, locate
-from rating_demo.processes import Process, answers, free_port
 from rating_exporters import Batch, DurableStore, PushFailed, cli, push, write_textfile
 
 
@@ -132,13 +130,14 @@ def test_a_batch_goes_on_from_the_run_before_and_goes_out_when_it_breaks(tmp_pat
 
 
 def test_a_real_pushgateway_holds_what_a_batch_pushed(tmp_path: Path) -> None:
+    parts = pytest.importorskip("rating_demo.parts", reason="needs the engine's demonstration, which starts servers")
     try:
-        program = locate("pushgateway", install=os.environ.get("PARTS_INSTALL", "1") != "0")
-    except PartMissing as missing:
+        program = parts.locate("pushgateway", install=os.environ.get("PARTS_INSTALL", "1") != "0")
+    except parts.PartMissing as missing:
         pytest.skip(str(missing))
-    port = free_port()
+    port = parts.free_port()
     url = f"http://127.0.0.1:{port}"
-    gateway = Process("pushgateway", [program, f"--web.listen-address=127.0.0.1:{port}"], tmp_path / "log")
+    gateway = parts.Process("pushgateway", [program, f"--web.listen-address=127.0.0.1:{port}"], tmp_path / "log")
     store, registry = store_of(tmp_path / "state")
     counter = store.counter("rows_total", "Rows.", ("who",))
     counter.labels("acme").inc(7)
@@ -146,7 +145,7 @@ def test_a_real_pushgateway_holds_what_a_batch_pushed(tmp_path: Path) -> None:
         push(url, "nightly", registry, tries=1)
     gateway.start()
     try:
-        gateway.wait_until(lambda: answers(f"{url}/-/ready"), 20)
+        gateway.wait_until(lambda: parts.answers(f"{url}/-/ready"), 20)
         for _ in range(2):  # a push that is repeated is the same push
             with Batch(registry, gateway=url, job="nightly/report", grouping={"team": "a"}):
                 counter.labels("acme").inc(0)

@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from rating_demo.finding import PartMissing
-from rating_demo.parts import PostgreSQL
 from rating_exporters import (
     CountedConnection,
     Guard,
@@ -78,11 +76,11 @@ def test_each_query_counts_once_and_each_row_as_it_is_handed_over(registry: Coll
 
 
 def test_postgresql_through_psycopg_counts_the_same(registry: CollectorRegistry) -> None:
-    import psycopg
-
+    psycopg = pytest.importorskip("psycopg")
+    parts = pytest.importorskip("rating_demo.parts", reason="needs the engine's demonstration, which starts servers")
     try:
-        server = PostgreSQL(install=os.environ.get("PARTS_INSTALL", "1") != "0")
-    except PartMissing as missing:
+        server = parts.PostgreSQL(install=os.environ.get("PARTS_INSTALL", "1") != "0")
+    except parts.PartMissing as missing:
         pytest.skip(str(missing))
     with server, psycopg.connect(server.url.replace("postgresql+psycopg", "postgresql")) as plain:
         connection = queries(registry, plain, lambda: "acme")
