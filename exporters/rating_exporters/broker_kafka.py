@@ -10,9 +10,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-from .brokers import BrokerRefused, BrokerUnavailable, Delivery, Gap, Message, Place, Stored, named_headers, rewound
+from .brokers import (
+    BrokerRefused,
+    BrokerUnavailable,
+    Delivery,
+    Gap,
+    Message,
+    Place,
+    Stored,
+    named_headers,
+    rewound,
+    translated,
+)
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +78,7 @@ class KafkaBroker:
         self._position.clear()
         self._gaps.clear()
         self._consumer = self._kafka.Consumer(self._settings)
-        with _translated(self._kafka, self.servers):
+        with self._translated():
             parts = self._partitions()
             self._ids = self._topic_ids()
             if self.group:
@@ -74,6 +86,9 @@ class KafkaBroker:
             else:
                 self._consumer.assign([self._start(topic, number) for topic, number in parts])
         self._looked = time.monotonic()
+
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(f"Kafka at {self.servers}", unavailable=self._kafka.KafkaException)
 
     def _partitions(self) -> list[tuple[str, int]]:
         found = []
@@ -162,7 +177,7 @@ class KafkaBroker:
         if not self.group and time.monotonic() - self._looked > LOOK_AGAIN:
             self._look_for_new_partitions()
         found: list[Delivery] = self._take_gaps()
-        with _translated(self._kafka, self.servers):
+        with self._translated():
             for message in self._consumer.consume(most, 0 if found else seconds):
                 if message.error() is None:
                     found.append(self._message(message))
@@ -195,7 +210,7 @@ class KafkaBroker:
 
     def _look_for_new_partitions(self) -> None:
         self._looked = time.monotonic()
-        with _translated(self._kafka, self.servers):
+        with self._translated():
             new = [part for part in self._partitions() if part not in self._position]
             if new:
                 self._consumer.incremental_assign([self._start(*part, born=True) for part in new])
@@ -214,7 +229,7 @@ class KafkaBroker:
         found = dict.fromkeys(self.topics, 0)
         for (topic, number), position in list(self._position.items()):
             part = self._kafka.TopicPartition(topic, number)
-            with _translated(self._kafka, self.servers):
+            with self._translated():
                 _, high = self._consumer.get_watermark_offsets(part, timeout=PATIENCE, cached=True)
             found[topic] += max(high - position, 0)
         return found
@@ -248,17 +263,3 @@ class KafkaBroker:
 
 def _name(topic: str, number: int) -> str:
     return f"{topic}/{number}"
-
-
-class _translated:
-    """Turns the library's exceptions into ours."""
-
-    def __init__(self, kafka: Any, servers: str) -> None:
-        self.kafka, self.servers = kafka, servers
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, self.kafka.KafkaException):
-            raise BrokerUnavailable(f"Kafka at {self.servers}: {error.args[0].str()}") from error

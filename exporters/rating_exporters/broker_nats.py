@@ -13,7 +13,18 @@ import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from .brokers import BrokerRefused, BrokerUnavailable, Delivery, Gap, Message, Stored, named_headers, rewound
+from .brokers import (
+    BrokerRefused,
+    BrokerUnavailable,
+    Delivery,
+    Gap,
+    Message,
+    Stored,
+    named_headers,
+    rewound,
+    translated,
+    without_password,
+)
 
 T = TypeVar("T")
 
@@ -133,14 +144,12 @@ class NatsBroker:
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         assert self._loop is not None
-        try:
+        errors, known = self._nats.errors, self._nats.js.errors
+        refused = (errors.AuthorizationError, known.NotFoundError, known.BadRequestError)
+        unavailable = (errors.Error, OSError, asyncio.TimeoutError)
+        where = f"NATS at {without_password(self.url)}"
+        with translated(where, refused=refused, unavailable=unavailable):
             return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-        except self._nats.js.errors.NotFoundError as error:
-            raise BrokerRefused(f"NATS at {_place(self.url)}: {error.description}") from error
-        except (self._nats.errors.AuthorizationError, self._nats.js.errors.BadRequestError) as error:
-            raise BrokerRefused(f"NATS at {_place(self.url)}: {error}") from error
-        except (TimeoutError, self._nats.errors.Error, OSError) as error:
-            raise BrokerUnavailable(f"NATS at {_place(self.url)}: {str(error) or repr(error)}") from error
 
 
 class _Stream:
@@ -220,7 +229,3 @@ class _Stream:
     async def pending(self) -> int:
         info = await self.jetstream.consumer_info(self.name, self._consumer)
         return int(info.num_pending or 0)
-
-
-def _place(url: str) -> str:
-    return url.rpartition("@")[2]  # no password in a log

@@ -12,9 +12,22 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-from .brokers import BrokerRefused, BrokerUnavailable, Delivery, Gap, Message, Place, Stored, named_headers, rewound
+from .brokers import (
+    BrokerRefused,
+    BrokerUnavailable,
+    Delivery,
+    Gap,
+    Message,
+    Place,
+    Stored,
+    named_headers,
+    rewound,
+    translated,
+    without_password,
+)
 
 PREFETCH = 1_000  # deliveries on their way, per queue; ids are remembered for many times that
 PATIENCE = 10.0  # seconds for a stream to show the message that was counted last
@@ -28,6 +41,7 @@ class RabbitBroker:
 
         self._pika = pika
         self.url, self.topics, self.at_end = url, topics, at_end
+        self._where = f"RabbitMQ at {without_password(url)}"
         self._connection: Any = None
         self._queues: dict[str, _Queue] = {}
         self._arrived: deque[Delivery] = deque()
@@ -54,7 +68,7 @@ class RabbitBroker:
                 self._consume(queue, {})
                 queue.channel.tx_select()  # so that an acknowledgement is answered
                 return queue
-            raise BrokerRefused(f"RabbitMQ at {_place(self.url)}: {error.reply_text}") from error
+            raise BrokerRefused(f"{self._where}: {error.reply_text}") from error
         queue.stream = True
         deadline = time.monotonic() + PATIENCE
         while queue.proving is not None:
@@ -78,7 +92,7 @@ class RabbitBroker:
             if queue.refused is not None:
                 raise queue.refused
             if not queue.channel.is_open or not queue.channel.consumer_tags:
-                raise BrokerUnavailable(f"RabbitMQ at {_place(self.url)}: it stopped delivering {queue.topic}")
+                raise BrokerUnavailable(f"{self._where}: it stopped delivering {queue.topic}")
         return [self._arrived.popleft() for _ in range(min(most, len(self._arrived)))]
 
     def confirm(self, deliveries: Sequence[Delivery]) -> None:
@@ -116,8 +130,10 @@ class RabbitBroker:
             with contextlib.suppress(self._pika.exceptions.AMQPError, OSError):
                 connection.close()
 
-    def _translated(self) -> _Translated:
-        return _Translated(self._pika, self.url)
+    def _translated(self) -> AbstractContextManager[None]:
+        known = self._pika.exceptions
+        refused = (known.ProbableAuthenticationError, known.ProbableAccessDeniedError)
+        return translated(self._where, refused=refused, unavailable=(known.AMQPError, OSError))
 
 
 class _Queue:
@@ -171,25 +187,3 @@ def _headers(method: Any, properties: Any) -> dict[str, str]:
         "correlation-id": properties.correlation_id,
     }
     return named_headers([*named, *((name, value) for name, value in own.items() if value)])
-
-
-class _Translated:
-    """Turns the library's exceptions into ours."""
-
-    def __init__(self, pika: Any, url: str) -> None:
-        self.pika, self.url = pika, url
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        known = self.pika.exceptions
-        where = f"RabbitMQ at {_place(self.url)}"
-        if isinstance(error, known.ProbableAuthenticationError | known.ProbableAccessDeniedError):
-            raise BrokerRefused(f"{where}: {str(error) or repr(error)}") from error
-        if isinstance(error, known.AMQPError | OSError):
-            raise BrokerUnavailable(f"{where}: {str(error) or repr(error)}") from error  # pika's text is often empty
-
-
-def _place(url: str) -> str:
-    return url.rpartition("@")[2]  # no password in a log

@@ -8,9 +8,21 @@ group: a group's list of pending entries would be a second truth beside the stat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-from .brokers import BrokerRefused, BrokerUnavailable, Delivery, Gap, Message, Place, Stored, named_headers, rewound
+from .brokers import (
+    BrokerRefused,
+    Delivery,
+    Gap,
+    Message,
+    Place,
+    Stored,
+    named_headers,
+    rewound,
+    translated,
+    without_password,
+)
 
 
 class RedisBroker:
@@ -140,27 +152,10 @@ class RedisBroker:
         if client is not None:
             client.close()
 
-    def _translated(self) -> _Translated:
-        return _Translated(self._redis, self.url)
-
-
-class _Translated:
-    """Turns the library's exceptions into ours."""
-
-    def __init__(self, redis: Any, url: str) -> None:
-        self.redis, self.url = redis, url
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        place = self.url.rpartition("@")[2]  # no password in a log
-        if isinstance(error, self.redis.AuthenticationError | self.redis.exceptions.NoPermissionError):
-            raise BrokerRefused(f"Redis at {place}: {error}") from error
-        if isinstance(error, self.redis.ResponseError) and not isinstance(error, self.redis.BusyLoadingError):
-            raise BrokerRefused(f"Redis at {place}: {error}") from error
-        if isinstance(error, self.redis.RedisError):
-            raise BrokerUnavailable(f"Redis at {place}: {error}") from error
+    def _translated(self) -> AbstractContextManager[None]:
+        known = self._redis
+        refused = (known.AuthenticationError, known.ResponseError)
+        return translated(f"Redis at {without_password(self.url)}", refused=refused, unavailable=known.RedisError)
 
 
 def _absent(topic: str, error: Any) -> Mapping[str, Any]:

@@ -6,7 +6,8 @@ Decides the promises that make "each message once" possible; leaves counting to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -103,6 +104,30 @@ def rewound(what: str, stored: object, now: object, topic: str) -> BrokerRefused
         f"nobody can tell which messages are new; if it was made anew, --begin-again {topic} counts it from its start "
         "(totals go on)"
     )
+
+
+def without_password(url: str) -> str:
+    """An address as it may stand in a message."""
+    return url.rpartition("@")[2]
+
+
+Kinds: TypeAlias = "type[BaseException] | tuple[type[BaseException], ...]"
+
+
+@contextmanager
+def translated(where: str, *, refused: Kinds = (), unavailable: Kinds) -> Iterator[None]:
+    """A library's exceptions become ours, with the place and the library's reason."""
+    try:
+        yield
+    except refused as error:
+        raise BrokerRefused(f"{where}: {_reason(error)}") from error
+    except unavailable as error:
+        raise BrokerUnavailable(f"{where}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    inner: Any = error.args[0] if error.args else None  # librdkafka's errors hold their sentence
+    return str(inner.str()) if hasattr(inner, "str") else str(error) or repr(error)
 
 
 def named_headers(pairs: Sequence[tuple[str, object]]) -> dict[str, str]:

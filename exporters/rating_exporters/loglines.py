@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from .vocabulary import UNMATCHED
 
@@ -71,15 +71,23 @@ def json_lines(consumer: str = "remote_user") -> LineRule:
     """Reads one JSON object per line, its keys called like nginx's variables (`log_format ... escape=json`)."""
 
     def rule(line: bytes) -> Entry | None:
-        try:
-            fields = json.loads(line)
-        except (ValueError, RecursionError):
-            return None
-        if not isinstance(fields, dict):
-            return None
-        return entry({name: str(value) for name, value in fields.items() if isinstance(value, str | int)}, consumer)
+        fields = json_object(line)
+        return (
+            None
+            if fields is None
+            else entry({name: str(value) for name, value in fields.items() if isinstance(value, str | int)}, consumer)
+        )
 
     return rule
+
+
+def json_object(line: bytes) -> dict[str, Any] | None:
+    """The one JSON object that a line is, or None."""
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return fields if isinstance(fields, dict) else None
 
 
 def _check(names: Iterable[str], consumer: str) -> None:

@@ -6,13 +6,12 @@ Decides where each of them has consumer, method, path, status and bytes. Leaves 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .loglines import COMBINED, Entry, LineRule, json_lines, nginx
+from .loglines import COMBINED, Entry, LineRule, json_lines, json_object, nginx
 
 # Envoy's default format, and behind it what it lacks: "%REQ(X-CONSUMER-ID)%".
 ENVOY = (
@@ -77,11 +76,8 @@ def shaped(shape: Shape) -> LineRule:
     """Reads one JSON object a line by a shape."""
 
     def rule(line: bytes) -> Entry | None:
-        try:
-            fields = json.loads(line)
-        except (ValueError, RecursionError):
-            return None
-        if not isinstance(fields, dict):
+        fields = json_object(line)
+        if fields is None:
             return None
         found = {
             name: _first(fields, getattr(shape, name))
