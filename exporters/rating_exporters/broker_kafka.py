@@ -150,10 +150,9 @@ class KafkaBroker:
             self._position.pop((part.topic, part.partition), None)
 
     def _refuse_others(self, consumer: Any, parts: Sequence[Any]) -> None:
-        stored = self._stored()
         for part in consumer.committed(list(parts), timeout=PATIENCE):
             owner = part.metadata or ""
-            if owner and owner != self.state_id and _name(part.topic, part.partition) not in stored:
+            if owner and owner != self.state_id:
                 raise BrokerRefused(
                     f"topic {part.topic} partition {part.partition}: group {self.group} has counted it into another "
                     f"state file (id {owner}) up to about offset {part.offset}, and this one (id {self.state_id}) does "

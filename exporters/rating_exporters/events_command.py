@@ -21,6 +21,7 @@ from .vocabulary import CONSUMER, EVENT_QUANTITY
 BROKERS = ("kafka", "rabbitmq", "redis", "nats")
 BACKLOG_EVERY = 10.0  # seconds
 TRY_AGAIN = 2.0  # seconds
+FEWEST_IDS = 10_000  # many times what any adapter has on its way
 
 DESCRIPTION = """\
 Count the messages of a broker into events_total{consumer_id,topic,...} and serve them on a /metrics page.
@@ -145,6 +146,10 @@ def _broker(options: argparse.Namespace, state_id: str, *, looking: bool = False
 
 
 def _state(options: argparse.Namespace, rule: EventRule) -> EventState:
+    if options.remember < FEWEST_IDS:
+        raise ValueError(
+            f"--remember {options.remember}: a broker may deliver some thousand messages again, so at least {FEWEST_IDS}"
+        )
     if options.group and options.broker != "kafka":
         raise ValueError("--group is for kafka; of the others, one process reads a topic")
     return EventState(options.state, rule.settings(), shared=bool(options.group), kept_ids=options.remember)
