@@ -148,7 +148,7 @@ def _broker(options: argparse.Namespace, state_id: str, *, looking: bool = False
 def _state(options: argparse.Namespace, rule: EventRule) -> EventState:
     if options.remember < FEWEST_IDS:
         raise ValueError(
-            f"--remember {options.remember}: a broker may deliver some thousand messages again, so at least {FEWEST_IDS}"
+            f"--remember {options.remember}: a broker may deliver thousands of messages again: at least {FEWEST_IDS}"
         )
     if options.group and options.broker != "kafka":
         raise ValueError("--group is for kafka; of the others, one process reads a topic")

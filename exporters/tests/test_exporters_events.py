@@ -300,7 +300,7 @@ def test_the_command_says_what_is_missing(tmp_path: Path, capsys: pytest.Capture
         (state, "which broker, where and what?"),
         (["redis", *at, "--dimension", "a"], "--dimension a: it reads NAME=VALUE"),
         (["redis", *at, "--group", "g"], "--group is for kafka"),
-        (["redis", *at, "--remember", "10"], "--remember 10: a broker may deliver some thousand messages again"),
+        (["redis", *at, "--remember", "10"], "--remember 10: a broker may deliver thousands of messages again"),
         (["redis", "--at", "redis://:secret@127.0.0.1:9/0", "--topic", "t", *state], "is it running"),
         (["redis", *at, "--set-aside", "--state", str(tmp_path / "no")], "no such state file"),
     ):
