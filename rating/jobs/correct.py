@@ -20,7 +20,7 @@ from rating.core.subscriptions import Subscription
 from rating.core.windows import Adjustment, Closing, Evidence, Held, Usage
 from rating.errors import EdgeDisagrees, SamplesMissing, WindowStillOpen
 from rating.jobs.contracts import Contracts
-from rating.jobs.verify import Difference, measure_again
+from rating.jobs.verify import AsClosed, Difference, kept_meters, measure_again
 from rating.jobs.writing import Writer
 from rating.ports import Book, ClosingHead, CounterSource
 
@@ -120,22 +120,23 @@ def _readings(book: Book, source: CounterSource, meter: Meter, heads: Sequence[C
     """
     if not heads:
         return
+    known = kept_meters(book)
     earlier: list[_Reading] = []
     first = heads[0].window
     while before := book.closings(meter.name, Period(first.start - meter.window, first.start)):
-        earlier.append(_read(book, source, meter, before[-1]))
+        earlier.append(_read(book, known, source, meter, before[-1]))
         first = before[-1].window
         if earlier[-1].doubt or not earlier[-1].found:
             break
     yield from reversed(earlier)
     for head in heads:
-        yield _read(book, source, meter, head)
+        yield _read(book, known, source, meter, head)
 
 
-def _read(book: Book, source: CounterSource, meter: Meter, head: ClosingHead) -> _Reading:
+def _read(book: Book, known: AsClosed, source: CounterSource, meter: Meter, head: ClosingHead) -> _Reading:
     kept = [entry.adjustment for entry in book.adjustments(head.window, meter.name)]
     booked = book.totals(meter.name, head.window)
-    measured = _measured(book, source, meter, head)
+    measured = _measured(known, source, meter, head)
     if isinstance(measured, str):
         return _Reading(head.window, booked, len(kept) + 1, (), measured, head.evidence)
     doubt = worse(kept[-1].evidence if kept else head.evidence, measured.evidence)
@@ -143,9 +144,9 @@ def _read(book: Book, source: CounterSource, meter: Meter, head: ClosingHead) ->
     return _Reading(head.window, booked, len(kept) + 1, found, doubt, measured.evidence)
 
 
-def _measured(book: Book, source: CounterSource, meter: Meter, head: ClosingHead) -> Closing | str:
+def _measured(known: AsClosed, source: CounterSource, meter: Meter, head: ClosingHead) -> Closing | str:
     try:
-        outcome = measure_again(book, source, meter, head)
+        outcome = measure_again(known, source, meter, head)
     except (SamplesMissing, EdgeDisagrees, WindowStillOpen) as error:
         return str(error)
     if isinstance(outcome, str):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 from rating.core.counters import RELEASED, decide
 from rating.core.meters import Degraded, Meter
@@ -57,12 +58,13 @@ def verify(
     Raises:
         EdgeUnavailable, EdgeRefused: as `source.read` does.
     """
+    known = kept_meters(book)
     closings = [(meter, head) for meter in meters for head in book.closings(meter.name, period)]
     equal, differences = 0, []
     unreadable: list[tuple[str, Period, str]] = []
     for done, (meter, head) in enumerate(closings):
         progress(done, len(closings))
-        measured = _measured(book, source, meter, head)
+        measured = _measured(known, source, meter, head)
         if isinstance(measured, str):
             unreadable.append((meter.name, head.window, measured))
             continue
@@ -72,9 +74,18 @@ def verify(
     return Verified(equal, tuple(differences), tuple(unreadable))
 
 
-def _measured(book: Book, source: CounterSource, meter: Meter, head: ClosingHead) -> Sequence[Usage] | str:
+AsClosed = Callable[[Meter, str], Meter | None]
+"""The meter as windows of that digest were measured by it."""
+
+
+def kept_meters(book: Book) -> AsClosed:
+    """`meter_as_closed`, asking the book once for each meter and digest: many windows have the same."""
+    return cache(partial(meter_as_closed, book))
+
+
+def _measured(known: AsClosed, source: CounterSource, meter: Meter, head: ClosingHead) -> Sequence[Usage] | str:
     try:
-        outcome = measure_again(book, source, meter, head)
+        outcome = measure_again(known, source, meter, head)
     except SamplesMissing as error:
         return str(error)
     if isinstance(outcome, str):
@@ -82,9 +93,9 @@ def _measured(book: Book, source: CounterSource, meter: Meter, head: ClosingHead
     return outcome.reason if isinstance(outcome, Held) else outcome.usage
 
 
-def measure_again(book: Book, source: CounterSource, meter: Meter, head: ClosingHead) -> Closing | Held | str:
+def measure_again(known: AsClosed, source: CounterSource, meter: Meter, head: ClosingHead) -> Closing | Held | str:
     """A closed window measured anew by the meter as it was then; or why there is no such meter. Raises as `read`."""
-    as_closed = meter_as_closed(book, meter, head.meter_digest)
+    as_closed = known(meter, head.meter_digest)
     if as_closed is None:
         return "the meter has changed since this window was closed"
     # What a person released once is measured as it was then, its doubts included; and what was billed once is not

@@ -191,8 +191,8 @@ class MeterSpec(Spec):
     )
     max_rate: RateText | None = Field(
         default=None,
-        description="The most that one consumer can use, over all targets together, as a rate limiter enforces it: "
-        "50/s is at most 50 in any second. Windows then carry a strict bound of what they may lack.",
+        description="The most units that one consumer can use, over all targets together, as a rate limiter enforces "
+        "it: 50/s is at most 50 in any second. Windows then carry a strict bound of what they may lack.",
     )
 
     @field_validator("metric", mode="before")

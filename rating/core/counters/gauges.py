@@ -136,6 +136,8 @@ def _cut(span: _Span, gone: Sequence[int]) -> _Span:
 
 def _laid(spans: Sequence[_Span]) -> list[_Span]:
     """Spans that may overlap, by rising beginning, as spans that do not: at each moment the one that began last."""
+    if all(span.until <= following.since for span, following in pairwise(spans)):
+        return list(spans)
     laid: list[_Span] = []
     edges = sorted({edge for span in spans for edge in (span.since, span.until)})
     waiting: list[tuple[int, int, _Span]] = []

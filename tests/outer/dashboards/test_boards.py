@@ -19,13 +19,14 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from rating.bootstrap import load_catalogue
 from rating.core.catalogue import Catalogue
+from rating.core.meters import Kind
 from rating.core.money import Currency
 from rating.core.periods import Cadence
 from rating.settings import Settings
 from rating_dashboards.files import boards, documents, files
 from rating_dashboards.revenue import recurring
 from rating_dashboards.style import build, currency_unit
-from tests.outer.rules.catalogues import catalogue
+from tests.outer.rules.catalogues import CALLS, catalogue, with_meter
 
 ROOT = Path(__file__).parents[3]
 TITLES = {
@@ -57,6 +58,9 @@ def demonstration() -> Catalogue:
 CATALOGUES = {
     "by hand": catalogue(),
     "two currencies": two_currencies(),
+    "a gauge of bytes": with_meter(
+        replace(CALLS, metric="stored_bytes", where=(), kind=Kind.GAUGE, digits=6, conversion=Fraction(1, 2**30))
+    ),
     "nothing to sell": Catalogue(Currency("XAF"), {}, {}),
 }
 
