@@ -164,7 +164,17 @@ class Engine:
             self._metrics.notified(news.notifications)
             for one in news.notifications:
                 log.info("told %s: %s %s %s", one.id, one.kind, one.consumer or one.alert, one.mark)
-            self._say("notify", (f"news about {one.consumer} wait: {one.why}" for one in news.waiting))
+            named = {channel for channels in self.routing.routes.values() for channel in channels}
+            self._say(
+                "notify",
+                (
+                    *(f"news about {one.consumer} wait: {one.why}" for one in news.waiting),
+                    *(
+                        f"the catalogue routes to channel {channel}, which RATING_CHANNELS does not name"
+                        for channel in sorted(named - self._notifiers.keys())
+                    ),
+                ),
+            )
         delivered = deliver.deliver(
             self._book,
             self._notifiers,

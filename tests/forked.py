@@ -11,9 +11,12 @@ FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(
     [
         "rating.adapters.memory_source",
+        "rating.adapters.notifiers",
         "rating.adapters.store",
         "rating.jobs.bill",
         "rating.jobs.collect",
+        "rating.jobs.deliver",
+        "rating.jobs.notify",
         "rating.specs.compile",
     ]
 )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import random
+import time
 from collections import Counter
+from collections.abc import Sequence
 from threading import Event, Lock, Thread
 from typing import Self
 
@@ -22,11 +24,12 @@ _KEY_OF = {consumer: key for key, consumer in KEYS.items()}
 class Callers:
     """Background bursts by all customers, and `burst` for exactly as many calls as one asks for."""
 
-    def __init__(self, url: str, *, seed: int = 7, pause: float = 0.4) -> None:
+    def __init__(self, url: str, *, seed: int = 7, pause: float = 0.4, watched: Sequence[str] = ()) -> None:
         self.url, self._seed, self._pause = url.rstrip("/"), seed, pause
         self._stop, self._lock = Event(), Lock()
         self.answered: Counter[tuple[str, int]] = Counter()
         """Answers by (consumer, status)."""
+        self._times: dict[str, list[float]] = {name: [] for name in watched}
         self._threads = [
             Thread(target=self._wander, args=(name,), daemon=True, name=f"calls {name}") for name in KEYS.values()
         ]
@@ -79,7 +82,15 @@ class Callers:
             return False
         with self._lock:
             self.answered[consumer, answer.status_code] += 1
+            if answer.ok and consumer in self._times:
+                self._times[consumer].append(time.time())
         return answer.ok
+
+    def answered_at(self, consumer: str, number: int) -> float | None:
+        """When the so-manyth success of a watched consumer was answered, in seconds since the epoch; None before."""
+        with self._lock:
+            times = self._times[consumer]
+            return times[number - 1] if 0 < number <= len(times) else None
 
     def __enter__(self) -> Self:
         for thread in self._threads:

@@ -1,11 +1,12 @@
 """A mail server on loopback that keeps what it is sent: the customers' mailboxes of the demonstration and of the tests.
 
 Real SMTP by aiosmtpd, with STARTTLS and a login where they are asked for. Answers as it is told to, so that refusals,
-greylisting and silence can be had.
+greylisting and silence can be had. `python -m rating_demo.mailbox --port 8025` prints what comes.
 """
 
 from __future__ import annotations
 
+import argparse
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
-from threading import Lock
+from threading import Event, Lock
 from typing import Any, Self
 
 from aiosmtpd.controller import Controller
@@ -60,12 +61,16 @@ class Mailbox:
         login: tuple[str, str] | None = None,
         answer: Callable[[int], str | None] = lambda number: None,
         silent: float = 0,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        on_receipt: Callable[[Received], None] = lambda received: None,
     ) -> None:
         self._received: list[Received] = []
         self._lock, self._asked = Lock(), 0
         self._answer, self._silent, self._login = answer, silent, login
-        self.port = free_port()
-        self.server = f"127.0.0.1:{self.port}"
+        self._on_receipt = on_receipt
+        self.port = port or free_port()
+        self.server = f"{host}:{self.port}"
         options: dict[str, Any] = {}
         if tls is not None:
             options |= {"tls_context": tls, "require_starttls": True}
@@ -75,7 +80,7 @@ class Mailbox:
                 "auth_required": True,
                 "auth_require_tls": tls is not None,
             }
-        self._controller = Controller(self, hostname="127.0.0.1", port=self.port, **options)
+        self._controller = Controller(self, hostname=host, port=self.port, **options)
 
     async def handle_DATA(self, server: Any, session: Session, envelope: Envelope) -> str:
         if self._silent:
@@ -90,6 +95,7 @@ class Mailbox:
             assert isinstance(message, EmailMessage)
             for recipient in envelope.rcpt_tos:
                 self._received.append(Received(datetime.now(UTC), recipient, message))
+                self._on_receipt(self._received[-1])
         return "250 kept"
 
     def _authenticated(
@@ -110,3 +116,21 @@ class Mailbox:
 
     def __exit__(self, *_: object) -> None:
         self._controller.stop()
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--host", default="127.0.0.1")
+    options.add_argument("--port", type=int, default=8025)
+    given = options.parse_args()
+
+    def show(received: Received) -> None:
+        print(f"to {received.recipient}: {received.message['Subject']}\n{received.text}", flush=True)
+
+    with Mailbox(host=given.host, port=given.port, on_receipt=show) as mailbox:
+        print(f"waiting for mails at {mailbox.server}", flush=True)
+        Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -19,23 +18,16 @@ from rating.bootstrap import open_book
 from rating.core import vocabulary as names
 from rating.core.invoices import Invoice
 from rating.core.schedule import due_windows
-from rating.errors import RatingError
 from rating.settings import Settings
 from rating_demo.comparison import Compared, compare
 from rating_demo.finding import TOOLS
-from rating_demo.history import ALMOST_OUT, GAP, History
-from rating_demo.inbox import Received
+from rating_demo.history import ALMOST_OUT, GAP, RUNNING_OUT, History
+from rating_demo.outgrown import OUTGROWN, foresee, once_each, outgrow, read_mail
 from rating_demo.screen import Screen
 from rating_demo.stage import Stage
+from rating_demo.telling import DemoFailed, short, show, wait
 
 FOLDER = TOOLS.parent / ".demo"
-OUTGROWN = "api_calls"
-_MARGIN = 150
-"""Calls beyond the allowance: more than the scrapes of one restart can miss."""
-
-
-class DemoFailed(RatingError):
-    """The demonstration did not come to its end; says where and where to look."""
 
 
 class _Ended(BaseException):
@@ -89,7 +81,7 @@ def run(*, once: bool, install: bool, folder: Path | None = None, screen: Screen
         screen.say("stopped" if told else "stopped before the end of the story")
     finally:
         signals.restore()
-    screen.say(f"Everything started has ended. Logs and book stay in {_short(stage.folder)} until the next time.")
+    screen.say(f"Everything started has ended. Logs and book stay in {short(stage.folder)} until the next time.")
     return told
 
 
@@ -118,14 +110,14 @@ def _tell(stage: Stage, screen: Screen, install: bool) -> None:
         richest = max(invoices, key=lambda invoice: len(invoice.draft.lines))
         metered = next(number for number, line in enumerate(richest.draft.lines, 1) if line.meter)
         with screen.picture("invoices", "Last month's invoices"):
-            _show(stage, screen, "invoices", "list")
-            _show(stage, screen, "invoices", "show", richest.number)
+            show(stage, screen, "invoices", "list")
+            show(stage, screen, "invoices", "show", richest.number)
         with screen.picture("explain", "One line, down to its windows"):
-            _show(stage, screen, "explain", f"{richest.number}/{metered}")
+            show(stage, screen, "explain", f"{richest.number}/{metered}")
         screen.say("--windows lists every window, --queries what Prometheus was asked for them.")
 
     with screen.step("The day with the gap, measured again, says what the book says"):
-        _show(stage, screen, "verify", "--period", f"{history.last_month.start + GAP:%Y-%m-%d}")
+        show(stage, screen, "verify", "--period", f"{history.last_month.start + GAP:%Y-%m-%d}")
 
     with screen.step("Exact usage beside what increase() would have billed"):
         rows = compare(stage.prometheus.url, stage.catalogue, invoices, history)
@@ -136,16 +128,18 @@ def _tell(stage: Stage, screen: Screen, install: bool) -> None:
     if history.now < history.this_month.start + first.window + first.settling:
         screen.say("This month is younger than one window: no usage of it is closed yet, and alerts wait for that.")
         return
-    with screen.step(f"This month is open: {ALMOST_OUT} uses its allowance up, in real calls"):
-        with screen.picture("alert", "Outgrown while one looks"):
-            alert = _outgrow(stage, screen, history)
-            _deliver(screen, stage, alert)
-        truth = history.usage(OUTGROWN, history.this_month).get(ALMOST_OUT, 0)
-        truth += stage.callers.answered[ALMOST_OUT, 200]
-        screen.say(f"The callers know better: {truth:,} by now. An alert never claims more than was counted.")
-        screen.console.print()
-        _show(stage, screen, "accrue", "--consumer", ALMOST_OUT)
-        screen.say("The engine is exact through the last closed window; the alert adds what was counted since.")
+    with screen.step(f"This month is open: {ALMOST_OUT} crosses 80 % and all of its allowance, in real calls"):
+        with screen.picture("told", "Outgrown while one looks"):
+            outgrow(stage, screen, history)
+        with screen.picture("mail", "The mail that arrived"):
+            read_mail(stage, screen)
+    with screen.step(f"{RUNNING_OUT} is told before it happens"):
+        foresee(stage, screen, history)
+    with screen.step("Everything was told once, and what was told is in the book"):
+        once_each(stage, screen)
+        show(stage, screen, "notify", "list", "--customer", ALMOST_OUT)
+        show(stage, screen, "accrue", "--consumer", ALMOST_OUT)
+        screen.say("The engine is exact through the last closed window; what was told adds what was counted since.")
 
 
 def _addresses(stage: Stage, screen: Screen, seconds: float) -> None:
@@ -155,6 +149,7 @@ def _addresses(stage: Stage, screen: Screen, seconds: float) -> None:
         ("Alertmanager", f"{stage.alertmanager.url}/#/alerts"),
         ("the API and what it counts", f"{stage.api_url}/metrics"),
         ("the engine's metrics and health", f"{stage.engine_url}/healthz"),
+        ("what mails link to", f"{stage.engine_url}/unsubscribe"),
     ):
         screen.console.print(f"   {what:34} {url}", soft_wrap=True)
     screen.console.print()
@@ -171,7 +166,7 @@ def _catch_up(stage: Stage, screen: Screen, history: History) -> None:
             done(min(now, total))
             return now >= total
 
-        _wait(stage, "the engine closes all windows", closed, 900)
+        wait(stage, "the engine closes all windows", closed, 900)
     degraded = int(stage.total(names.WINDOWS_CLOSED, completeness="degraded"))
     screen.say(f"{total - degraded:,} complete, {degraded} degraded (gaps and restarts, billed as seen and said so)")
 
@@ -181,7 +176,7 @@ def _invoices(stage: Stage, history: History) -> tuple[Invoice, ...]:
     # In a month's first minutes the last one's windows still wait for late samples.
     settled = history.last_month.end + max(meter.settling for meter in stage.catalogue.meters.values())
     patience = max((settled - history.now).total_seconds(), 0) + 120
-    _wait(stage, f"{expected} invoices are issued", lambda: stage.total(names.INVOICES_ISSUED) >= expected, patience)
+    wait(stage, f"{expected} invoices are issued", lambda: stage.total(names.INVOICES_ISSUED) >= expected, patience)
     with open_book(Settings(database_url=stage.book_url)) as book:
         return book.invoices()
 
@@ -219,7 +214,7 @@ def _compare(screen: Screen, stage: Stage, rows: list[Compared]) -> None:
         row = wrong[0]
         raise DemoFailed(
             f"{len(wrong)} lines differ from the truth, first {row.consumer}, {row.meter}: billed {row.billed}, "
-            f"the samples prove {row.proven}; look at the book in {_short(stage.folder)}"
+            f"the samples prove {row.proven}; look at the book in {short(stage.folder)}"
         )
     screen.say(f"All {len(rows)} billed quantities equal what the samples prove, to the unit.")
 
@@ -229,92 +224,19 @@ def _grouped(value: int, digits: int) -> str:
     return f"{whole:,}.{rest:0{digits}}" if digits else f"{whole:,}"
 
 
-def _outgrow(stage: Stage, screen: Screen, history: History) -> Received:
-    [subscription] = [each for each in stage.catalogue.subscriptions if each.consumer == ALMOST_OUT]
-    plan = stage.catalogue.plans[subscription.plan]
-    included = int(next(card.included for card in plan.cards if card.meter.name == OUTGROWN))
-    used = history.usage(OUTGROWN, history.this_month).get(ALMOST_OUT, 0)
-    calls = max(included - used, 0) + _MARGIN
-    screen.say(f"{ALMOST_OUT} is on {plan.title}: {used:,} of {included:,} calls used; {calls:,} more are made now")
-    succeeded = stage.callers.burst(ALMOST_OUT, calls)
-    if succeeded < calls:
-        raise _failure(stage, f"only {succeeded} of {calls} calls were answered; the API's log is api.log")
-
-    def reached() -> Received | None:
-        return next((one for one in stage.inbox.received if _is_full(one)), None)
-
-    _wait(stage, "the alert arrives in the sales inbox", lambda: reached() is not None, 180)
-    alert = reached()
-    assert alert is not None
-    return alert
-
-
-def _is_full(alert: Received) -> bool:
-    labels = alert.labels
-    return (
-        alert.status == "firing"
-        and labels.get("consumer") == ALMOST_OUT
-        and labels.get("threshold") == "100%"
-        and labels.get("audience") == "upsell"
-    )
-
-
-def _deliver(screen: Screen, stage: Stage, alert: Received) -> None:
-    screen.say(f"[bold red]{alert.labels['alertname']}[/] delivered to {stage.inbox.url} at {alert.at:%H:%M:%S} UTC")
-    screen.say(f"  {alert.annotations['description']}")
-    others = {one.annotations["summary"] for one in stage.inbox.received if one.receiver == alert.receiver}
-    for summary in sorted(others - {alert.annotations["summary"]}):
-        screen.say(f"  [dim]also delivered: {summary}[/]")
-
-
-def _show(stage: Stage, screen: Screen, *words: str, most: int = 200) -> None:
-    status, printed = stage.rating(*words, width=screen.width, colour=screen.console.is_terminal)
-    lines = printed.splitlines()
-    if len(lines) > most:
-        printed = "\n".join([*lines[:most], f"... {len(lines) - most} more lines"])
-    screen.command(words, printed)
-    if status not in (0, 3):
-        raise _failure(stage, f"rating {' '.join(words)} ended with status {status}")
-
-
-def _wait(stage: Stage, what: str, done: Callable[[], bool], seconds: float) -> None:
-    """Wait until `done()`; give up when the engine dies, reports errors that last, or time is over."""
-    try:
-        stage.engine.wait_until(done, seconds)
-    except RatingError as error:
-        raise DemoFailed(f"waiting until {what}: {error}\n{_health(stage)}") from error
-
-
-def _health(stage: Stage) -> str:
-    try:
-        held = int(stage.total(names.WINDOWS_HELD))
-    except OSError:
-        return f"Logs are in {_short(stage.folder)}"
-    return f"{held} windows are held (`rating windows list --held` tells why). Logs are in {_short(stage.folder)}"
-
-
-def _failure(stage: Stage, what: str) -> DemoFailed:
-    return DemoFailed(f"{what}; logs are in {_short(stage.folder)}")
-
-
-def _short(folder: Path) -> str:
-    try:
-        return f"{folder.relative_to(Path.cwd())}/"
-    except ValueError:
-        return f"{folder}/"
-
-
 def _stay(stage: Stage, screen: Screen) -> None:
-    """Until Ctrl-C; new notifications are shown as they arrive."""
+    """Until Ctrl-C; new alerts and notifications are shown as they arrive."""
     screen.say("[bold]It all keeps running. Ctrl-C ends it.[/]")
-    shown = len(stage.inbox.received)
+    shown, told = len(stage.inbox.received), len(stage.crm.posted)
     while True:
         screen.checkpoint()
         time.sleep(1)
-        received = stage.inbox.received
+        received, posted = stage.inbox.received, stage.crm.posted
         for one in received[shown:]:
             screen.say(f"{one.at:%H:%M:%S} {one.receiver}: {one.status} {one.annotations.get('summary', one.labels)}")
-        shown = len(received)
+        for post in posted[told:]:
+            screen.say(f"{post.at:%H:%M:%S} CRM: {post.document['customer']}: {post.document['summary']}")
+        shown, told = len(received), len(posted)
         for process in (stage.engine, stage.prometheus.process, stage.alertmanager.process):
             if not process.running:
                 raise DemoFailed(str(process.failure("ended by itself")))

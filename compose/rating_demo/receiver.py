@@ -1,10 +1,12 @@
 """Somebody else's web service on loopback that keeps what is posted to it: a CRM's intake, a chat, an API.
 
 Checks the signature of Standard Webhooks by its own few lines, not by ours, and drops what it has under the same id.
+`python -m rating_demo.receiver --port 8002 --secret SECRET` prints what comes.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
 import hashlib
 import hmac
@@ -51,11 +53,19 @@ class Receiver:
     With `secret`, only what is signed with it is accepted, and a second delivery under one id is answered and dropped.
     """
 
-    def __init__(self, *, secret: str = "", answer: Callable[[int], Answer] = lambda number: Answer()) -> None:
+    def __init__(
+        self,
+        *,
+        secret: str = "",
+        answer: Callable[[int], Answer] = lambda number: Answer(),
+        host: str = "127.0.0.1",
+        port: int = 0,
+        on_receipt: Callable[[Posted], None] = lambda posted: None,
+    ) -> None:
         self._posted: list[Posted] = []
         self._dropped = 0
         self._lock, self._asked = Lock(), 0
-        self._secret, self._answer = secret, answer
+        self._secret, self._answer, self._on_receipt = secret, answer, on_receipt
         receiver = self
 
         class Door(BaseHTTPRequestHandler):
@@ -79,8 +89,8 @@ class Receiver:
             def log_message(self, format: str, *args: object) -> None:
                 return
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/intake"
+        self._server = ThreadingHTTPServer((host, port), Door)
+        self.url = f"http://{host}:{self._server.server_address[1]}/intake"
 
     def take(self, posted: Posted) -> Answer:
         if self._secret and not verified(posted, self._secret, now=time.time()):
@@ -94,6 +104,7 @@ class Receiver:
                     self._dropped += 1
                 else:
                     self._posted.append(posted)
+                    self._on_receipt(posted)
             return answer
 
     @property
@@ -108,8 +119,11 @@ class Receiver:
         with self._lock:
             return self._dropped
 
+    def serve(self) -> None:
+        self._server.serve_forever()
+
     def __enter__(self) -> Self:
-        Thread(target=self._server.serve_forever, daemon=True, name="receiver").start()
+        Thread(target=self.serve, daemon=True, name="receiver").start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -126,3 +140,22 @@ def verified(posted: Posted, secret: str, *, now: float) -> bool:
     mac = hmac.new(key, f"{name}.{stamp}.".encode() + posted.body, hashlib.sha256)
     expected = "v1," + base64.b64encode(mac.digest()).decode()
     return any(hmac.compare_digest(expected, one) for one in shown.split(" "))
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--host", default="127.0.0.1")
+    options.add_argument("--port", type=int, default=8002)
+    options.add_argument("--secret", default="", help="what senders sign with; unsigned posts are then refused")
+    given = options.parse_args()
+
+    def show(posted: Posted) -> None:
+        print(posted.body.decode("utf-8", "replace"), flush=True)
+
+    receiver = Receiver(secret=given.secret, host=given.host, port=given.port, on_receipt=show)
+    print(f"waiting for signed webhooks at {receiver.url}", flush=True)
+    receiver.serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import requests
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from rating.bootstrap import load_catalogue
@@ -26,10 +28,13 @@ from rating.errors import RatingError
 from rating.settings import PREFIX, Settings
 from rating_demo import blocks, catalogue
 from rating_demo.callers import Callers
-from rating_demo.history import History
+from rating_demo.history import ALMOST_OUT, History
 from rating_demo.inbox import Inbox
+from rating_demo.mailbox import Mailbox
 from rating_demo.parts import Alertmanager, Process, Prometheus, answers, free_port, locate_all
+from rating_demo.receiver import Receiver
 from rating_rules import Receivers, generate
+from rating_rules.policy import DEFAULT
 
 SCRAPE = timedelta(seconds=2)
 """How often the live API and the engine are scraped, and how often the rules are evaluated: people are watching."""
@@ -51,6 +56,9 @@ class Stage:
         self.engine_url = f"http://127.0.0.1:{self.engine_port}"
         self.api_url = f"http://127.0.0.1:{self.api_port}"
         self.inbox: Inbox
+        self.mailbox: Mailbox
+        self.crm: Receiver
+        self._secrets = {name: secrets.token_urlsafe(24) for name in ("hook", "tokens", "crm")}
         self.prometheus: Prometheus
         self.alertmanager: Alertmanager
         self.engine: Process
@@ -96,22 +104,36 @@ class Stage:
         return blocks.create(history.series(), self.folder / "prometheus" / "data", self._promtool)
 
     def start_servers(self) -> None:
-        """The inbox, the API, Alertmanager and Prometheus with the generated rules."""
+        """The mailbox, the CRM, the inbox, the API, Alertmanager and Prometheus with the generated rules."""
+        self.mailbox = self._stack.enter_context(Mailbox())
+        self.crm = self._stack.enter_context(Receiver(secret=self._secrets["crm"]))
+        channels = {
+            "crm": {"kind": "webhook", "url": self.crm.url, "secret": self._secrets["crm"]},
+            "mail": {
+                "kind": "email",
+                "server": self.mailbox.server,
+                "security": "none",
+                "sender": "Search by the Request <usage@search.example>",
+            },
+        }
+        self._written("channels.yaml", yaml.safe_dump(channels, sort_keys=False))
         self.inbox = self._stack.enter_context(Inbox(self.folder / "inbox"))
         address = self.inbox.url.removesuffix("/sales")
         receivers = Receivers(
-            upsell=f"{address}/sales",
+            upsell="",
             operations=f"{address}/operations",
             finance=f"{address}/finance",
             default=f"{address}/other",
+            engine=f"{self.engine_url}/hooks/alertmanager",
+            engine_token_file=str(self._written("hook_token", self._secrets["hook"])),
         )
-        files = generate(_watched_closely(self.catalogue), receivers)
+        files = generate(_watched_closely(self.catalogue), receivers, replace(DEFAULT, forecast_for=SCRAPE))
         alertmanager = files.pop("alertmanager.yml")
         del files["rating.tmpl"]  # for receivers that write to people; here all are webhooks
         rules = self.folder / "prometheus" / "rules"
         rules.mkdir(parents=True)
         for name, text in files.items():
-            (rules / name).write_text(text)
+            (rules / name).write_text(_evaluated_closely(text))
         self._run("api", [sys.executable, "-m", "rating_demo.api", "--port", str(self.api_port)], self.api_url)
         self.alertmanager = self._stack.enter_context(Alertmanager(self.folder / "alertmanager", alertmanager))
         self.prometheus = self._stack.enter_context(Prometheus(self.folder / "prometheus", self._prometheus_yml()))
@@ -120,7 +142,14 @@ class Stage:
         self.engine = self._run("engine", [_command(), "run"], self.engine_url)
 
     def start_callers(self) -> None:
-        self.callers = self._stack.enter_context(Callers(self.api_url))
+        self.callers = self._stack.enter_context(Callers(self.api_url, watched=(ALMOST_OUT,)))
+
+    def _written(self, name: str, text: str) -> Path:
+        """A file that only we may read: it holds secrets."""
+        file = self.folder / name
+        file.touch(mode=0o600)
+        file.write_text(text)
+        return file
 
     def _run(self, name: str, command: list[str], url: str) -> Process:
         process = Process(name, command, self.folder / f"{name}.log", environment=self.environment)
@@ -139,6 +168,13 @@ class Stage:
         if hasattr(self, "prometheus"):
             kept["RATING_PROMETHEUS_URL"] = self.prometheus.url
         kept |= {"RATING_LISTEN": f"127.0.0.1:{self.engine_port}", "RATING_TICK_SECONDS": "2"}
+        kept |= {
+            "RATING_HOOK_TOKEN": self._secrets["hook"],
+            "RATING_TOKEN_SECRET": self._secrets["tokens"],
+            "RATING_PUBLIC_URL": self.engine_url,
+        }
+        if (self.folder / "channels.yaml").exists():
+            kept["RATING_CHANNELS"] = str(self.folder / "channels.yaml")
         return kept | {"RATING_SELLER": "Search by the Request, Inc.", "PYTHONUNBUFFERED": "1"}
 
     def rating(self, *words: str, width: int = 120, colour: bool = False) -> tuple[int, str]:
@@ -193,6 +229,15 @@ def _watched_closely(catalogue: Catalogue) -> Catalogue:
     """The catalogue for the rules: the live API is scraped more often than the history was."""
     meters = {name: replace(meter, scrape_interval=SCRAPE) for name, meter in catalogue.meters.items()}
     return replace(catalogue, meters=meters)
+
+
+def _evaluated_closely(text: str) -> str:
+    """Forecasts every few seconds in place of every minute: nobody watches a demonstration for minutes."""
+    document = yaml.safe_load(text)
+    for group in document["groups"]:
+        if group["name"] in ("rating forecasts", "rating plans"):
+            group["interval"] = f"{SCRAPE.total_seconds():g}s"
+    return str(yaml.safe_dump(document, sort_keys=False, width=1000))
 
 
 def _command() -> str:

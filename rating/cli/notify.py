@@ -39,7 +39,7 @@ from rating.web.tokens import Purpose
 from rating.web.unsubscribe import link
 
 LIST = ("id", "told", "kind", "customer", "consumer", "plan", "period", "meter", "mark", "used", "allowance", "ways")
-SHORT = ("id", "told", "kind", "customer", "meter", "mark", "used", "ways")
+SHORT = ("id", "told", "kind", "about", "mark", "used", "ways")
 WAYS = ("id", "channel", "state", "recipient", "attempt", "at", "outcome", "said", "next")
 DEAD = ("id", "channel", "kind", "customer", "attempts", "last", "said")
 NEWS = ("kind", "customer", "consumer", "meter", "mark", "used", "allowance", "ways", "subject")
@@ -305,6 +305,9 @@ def _row(told: Told, ways: list[Delivery]) -> dict[str, Any]:
     return {
         "id": told.notification.id,
         "told": stamp(told.at.replace(microsecond=0)),
+        "about": " ".join(
+            filter(None, (told.notification.customer or told.notification.alert, told.notification.meter))
+        ),
         **_about(told.notification),
         "ways": ", ".join(f"{one.planned.channel}: {state(one.attempts)}" for one in ways) or "none",
     }

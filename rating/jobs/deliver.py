@@ -42,24 +42,38 @@ def deliver(
 ) -> Delivered:
     """Attempt what is due at `now`, each way once; does nothing while somebody else does it.
 
-    Entries are recorded as of `clock`, or `now` without one. `unsubscribe` makes the link that a mail carries; `only`
-    limits it to one notification.
+    A channel that is not reached is left alone for the rest of the round: a thousand deliveries must not wait for one
+    server a thousand times. Entries are recorded as of `clock`, or `now` without one. `unsubscribe` makes the link that
+    a mail carries; `only` limits it to one notification.
     """
+    if not _due(book, only, now)[1]:
+        return Delivered((), 0)
     with book.claim(CLAIM) as free:
         if not free:
             return Delivered((), 0)
-        waiting = [one for one in book.undelivered() if only in ("", one.told.notification.id)]
-        due = [one for one in waiting if (at := due_at(one)) is not None and at <= now]
-        preferences = book.preferences() if due else ()
+        # Read again: somebody may have delivered between the look and the claim.
+        waiting, due = _due(book, only, now)
+        preferences = book.preferences()
         made: list[Attempt] = []
+        away: set[str] = set()
         for one in due:
             if stopping():
                 break
+            if one.planned.channel in away:
+                continue
             attempt = _attempt(one, notifiers, routing, preferences, unsubscribe)
+            if attempt.outcome is Outcome.FAILED:
+                away.add(attempt.channel)
             book.attempted(attempt, at=now if clock is None else clock())
             made.append(attempt)
             entered(attempt)
-    return Delivered(tuple(made), len(waiting) - len(made))
+    return Delivered(tuple(made), waiting - len(made))
+
+
+def _due(book: Book, only: str, now: datetime) -> tuple[int, list[Delivery]]:
+    """How many ways are not at their end, and those of them that are due."""
+    waiting = [one for one in book.undelivered() if only in ("", one.told.notification.id)]
+    return len(waiting), [one for one in waiting if (at := due_at(one)) is not None and at <= now]
 
 
 def revive(book: Book, notification: str, channel: str | None, *, now: datetime) -> tuple[Attempt, ...]:

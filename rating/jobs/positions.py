@@ -64,7 +64,7 @@ def positions(
     """
     for group in accrued.plans:
         after = _next(group.plan, contracts, group.period.start)
-        upgrade = None if group.upgrade is None else group.upgrade.fractions()
+        upgrade = group.upgrade
         for one in metered(group):
             through = accrued.through.get(one.meter.name)
             if through is None:
@@ -87,7 +87,7 @@ def positions(
                     limit=one.limit,
                     closed_through=through,
                     currency=group.currency,
-                    more=None if upgrade is None else upgrade[row],
+                    more=None if upgrade is None else Fraction(int(upgrade.units[row]), upgrade.denominator),
                 )
 
 

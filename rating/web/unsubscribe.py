@@ -40,8 +40,10 @@ def add(app: FastAPI, tokens: Tokens | None, book: Book, clock: Callable[[], dat
         claims = None if tokens is None else tokens.read(Purpose.UNSUBSCRIBE, token, now=clock())
         if claims is None:
             return None
-        language = claims.get("language", "en")
-        return claims["customer"], Topic(claims["topic"]), language if language in LANGUAGES else "en"
+        customer, topic, language = (claims.get(name, "") for name in ("customer", "topic", "language"))
+        if not customer or topic not in set(Topic):
+            return None
+        return customer, Topic(topic), language if language in LANGUAGES else "en"
 
     @app.get(PATH)
     async def ask(t: str = "") -> HTMLResponse:

@@ -81,7 +81,6 @@ class MailNotifier:
         message["Subject"] = words.subject
         message["Date"] = format_datetime(told.at)
         message["Message-ID"] = f"<{delivery.key}@{address.rpartition('@')[2]}>"
-        message["Content-Language"] = planned.language
         # Mail from programs says so: holiday notes are then not sent back.
         message["Auto-Submitted"] = "auto-generated"
         if unsubscribe:
@@ -89,6 +88,8 @@ class MailNotifier:
             message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         message.set_content("\n\n".join((words.subject + ".", *words.lines, *filter(None, [stop]))) + "\n")
         message.add_alternative(html(words, planned.language, unsubscribe), subtype="html")
+        # Last: setting the content takes every header about content away.
+        message["Content-Language"] = planned.language
         return message
 
     @contextmanager

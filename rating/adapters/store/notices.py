@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, exists, select
@@ -33,7 +34,7 @@ class StoreNotices:
         statement = select(alerts).where(alerts.c.at >= milliseconds(since)).order_by(alerts.c.at, alerts.c.key)
         with self._database.reading() as connection:
             rows = connection.execute(statement).all()
-        return tuple(Heard(read(Alert, row.content), from_milliseconds(row.at)) for row in rows)
+        return tuple(Heard(_alert(row.content), from_milliseconds(row.at)) for row in rows)
 
     def tell(self, notifications: Sequence[Notification], *, at: datetime) -> tuple[Notification, ...]:
         with self._database.writing() as connection:
@@ -111,6 +112,12 @@ class StoreNotices:
         )
         with self._database.reading() as connection:
             return {name: from_milliseconds(at) for name, at in connection.execute(statement)}
+
+
+@lru_cache(maxsize=50_000)
+def _alert(content: str) -> Alert:
+    # What was heard never changes, and is asked for at every tick.
+    return read(Alert, content)
 
 
 def _hear(connection: Connection, alert: Alert, at: datetime) -> bool:
