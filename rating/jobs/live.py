@@ -22,6 +22,8 @@ from rating.ports import CounterSource
 class Live:
     """Quantities by consumer in the meter's resolution, or why there are none that could be trusted."""
 
+    start: datetime
+    """The end of the last closed window it follows."""
     through: datetime
     quantities: dict[str, int] = field(default_factory=dict)
     doubt: str = ""
@@ -31,7 +33,7 @@ def since(source: CounterSource, meter: Meter, consumers: Collection[str], start
     """What `consumers` used from `start` to `now`. Never more than was counted: the last scrapes may be missing."""
     end = now.replace(microsecond=0)
     if end <= start:
-        return Live(start)
+        return Live(start, start)
     # Only their counters, where the label names the consumer itself and not a key that stands for one.
     own = () if meter.consumers else (Matcher(meter.consumer, literally(consumers)),)
     unsettled = replace(meter, settling=timedelta(0), where=(*meter.where, *own))
@@ -39,11 +41,11 @@ def since(source: CounterSource, meter: Meter, consumers: Collection[str], start
     try:
         result = decide(unsettled, window, source.read(unsettled, window))
     except (EdgeError, UsageError) as error:
-        return Live(start, doubt=str(error))
+        return Live(start, start, doubt=str(error))
     if isinstance(result, Held):
-        return Live(start, doubt=result.reason)
+        return Live(start, start, doubt=result.reason)
     quantities: dict[str, int] = {}
     for row in result.usage:
         if row.consumer in consumers:
             quantities[row.consumer] = quantities.get(row.consumer, 0) + row.quantity
-    return Live(end, quantities)
+    return Live(start, end, quantities)

@@ -34,7 +34,7 @@ from rating.core.plans import Plan
 from rating.core.settlements import remaining
 from rating.core.subscriptions import Subscription
 from rating.jobs import live as reading
-from rating.jobs.accrue import Accrued
+from rating.jobs.accrue import Accrued, AccruedPlan
 from rating.jobs.contracts import Contracts
 from rating.jobs.live import Live
 from rating.jobs.positions import Wholeness, pace, positions, with_live
@@ -97,9 +97,13 @@ def notify(
 
     decided = decide(gathered, book.told(_keys(gathered, now)), now)
 
+    standing = {(one.subscription.key, one.meter.name): one for one, _, _ in gathered.usage}
     entries = tuple(
-        replace(one, planned=planned(one, routing, *_reach(notifiers)))
-        for one in (_at_pace(book, contracts, gathered, one, now) for one in decided)
+        replace(
+            _at_pace(book, contracts, gathered, one, standing.get((one.subscription, one.meter)), now),
+            planned=planned(one, routing, *_reach(notifiers)),
+        )
+        for one in decided
     )
     told = entries if dry_run else book.tell(entries, at=now if clock is None else clock())
     return News(told, gathered.waiting, gathered.hinted)
@@ -156,17 +160,15 @@ def _hints(
     named = {one.alert.label("consumer") for one in standing}
     if not named:
         return {}
-    open_now = [
-        (subscription, group)
-        for group in accrued.plans
-        for subscription in group.subscriptions
-        if subscription.consumer in named
-    ]
+    open_now: dict[str, list[tuple[Subscription, AccruedPlan]]] = {}
+    for group in accrued.plans:
+        for subscription in group.subscriptions:
+            if subscription.consumer in named:
+                open_now.setdefault(subscription.consumer, []).append((subscription, group))
     about: list[tuple[Heard, Notification, Plan]] = []
     for one in standing:
-        for subscription, group in open_now:
-            if subscription.consumer == one.alert.label("consumer"):
-                about.append((one, hinted(one.alert, subscription, group.plan, group.period), group.plan))
+        for subscription, group in open_now.get(one.alert.label("consumer"), ()):
+            about.append((one, hinted(one.alert, subscription, group.plan, group.period), group.plan))
     keys = {one.key for _, one, _ in about} | {o.key for _, one, plan in about for o in overshadowing(one, plan)}
     told = book.told(keys)
     found: dict[tuple[str, str], dict[Kind, Heard]] = {}
@@ -198,7 +200,7 @@ def _read(
         if any(through <= one.at for one in named.values()):
             asked.setdefault(name, []).append(consumer)
         elif Kind.EXHAUSTION_PREDICTED in named:
-            looked.setdefault(consumer, {})[name] = Live(through)
+            looked.setdefault(consumer, {})[name] = Live(through, through)
     waiting = []
     for name, consumers in asked.items():
         found = reading.since(source, contracts.current.meters[name], consumers, accrued.through[name], now)
@@ -213,8 +215,12 @@ def _read(
 def _live_positions(
     book: Book, contracts: Contracts, consumer: str, by_meter: Mapping[str, Live], now: datetime
 ) -> Iterable[Position]:
-    units = {(consumer, name): one.quantities.get(consumer, 0) for name, one in by_meter.items()}
     accrued = with_live(book, contracts, consumer, by_meter, now)
+    units = {
+        (consumer, name): one.quantities.get(consumer, 0)
+        for name, one in by_meter.items()
+        if accrued.through.get(name) == one.start
+    }
     return positions(accrued, contracts, everyone=True, live=units)
 
 
@@ -233,19 +239,11 @@ def _keys(gathered: Gathered, now: datetime) -> set[str]:
     return {one.key for one, _ in news} | {other.key for one, plan in news for other in overshadowing(one, plan)}
 
 
-def _at_pace(book: Book, contracts: Contracts, gathered: Gathered, one: Notification, now: datetime) -> Notification:
+def _at_pace(
+    book: Book, contracts: Contracts, gathered: Gathered, one: Notification, position: Position | None, now: datetime
+) -> Notification:
     """Where usage will stand if it goes on as it did lately, and what the next plan would then cost or save."""
-    if one.kind is Kind.USAGE_BEYOND_ALLOWANCE or one.used <= 0:
-        return one
-    position = next(
-        (
-            position
-            for position, _, _ in gathered.usage
-            if (position.subscription.key, position.meter.name) == (one.subscription, one.meter)
-        ),
-        None,
-    )
-    if position is None:
+    if position is None or one.kind is Kind.USAGE_BEYOND_ALLOWANCE or one.used <= 0:
         return one
     ahead = forecast(replace(position, pace=pace(book, position, now)), now)
     if ahead is None or one.more is None:

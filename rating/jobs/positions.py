@@ -125,7 +125,12 @@ def with_live(
     totals = {key: dict(quantities) for key, quantities in to_date.totals.items()}
     for (meter, span), quantities in totals.items():
         counted = live.get(meter)
-        if counted is not None and span.contains(min(counted.through, span.end - timedelta(seconds=1))):
+        # A window closed since then would be counted twice: what it holds is in the totals.
+        if (
+            counted is not None
+            and to_date.through.get(meter) == counted.start
+            and span.contains(min(counted.through, span.end - timedelta(seconds=1)))
+        ):
             quantities[consumer] = quantities.get(consumer, 0) + counted.quantities.get(consumer, 0)
         if factor is not None and consumer in quantities:
             quantities[consumer] = int(quantities[consumer] * factor)

@@ -512,3 +512,18 @@ def test_a_thousand_webhooks_shuffled_and_doubled_give_the_same_book() -> None:
         chance.shuffle(many)
         assert len(many) > 1000
         assert contents(many, chance.randint(1, 40)) == once
+
+
+def test_a_window_that_is_closed_while_we_look_is_not_counted_twice() -> None:
+    """Somebody runs `rating collect` between our accrual and our reading: 60 closed, now 79."""
+
+    class Meanwhile(MemorySource):
+        def read(self, meter, window):  # type: ignore[no-untyped-def]
+            close_days(book, {"acme": 19, "beta": 1}, days=range(20, 21))
+            return super().read(meter, window)
+
+    book, agreed = halfway(), contracts(ACME)
+    today = counters({"acme": [(DAY_20 + HOUR, 19)]}, DAY_20 - HOUR, DAY_20 + 3 * HOUR)
+    book.hear([alert()], at=DAY_20 + 2 * HOUR)
+    news = look(book, agreed, DAY_20 + 2 * HOUR, Meanwhile([(labels, samples) for labels, samples in today._series]))
+    assert said(news) == [], "79 of 100, not 98"
