@@ -52,8 +52,10 @@ class Callers:
 
     def _wander(self, consumer: str) -> None:
         chance = random.Random(f"{self._seed}/{consumer}")
+        # Whom one watches is near a line, and must not cross it before one looks.
+        pause = self._pause * (20 if consumer in self._times else 1)
         with requests.Session() as session:
-            while not self._stop.wait(chance.uniform(0.2, 2) * self._pause):
+            while not self._stop.wait(chance.uniform(0.2, 2) * pause):
                 for _ in range(chance.randint(1, 6)):
                     if self._stop.is_set():
                         return
