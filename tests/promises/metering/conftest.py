@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ from rating_demo.remote_write import send
 from rating_demo.scenarios import scenarios
 from tests.conftest import newer, part
 from tests.promises.metering.reading import Ground
-from tests.promises.metering.scoreboard import Row, table
+from tests.promises.metering.scoreboard import Row, claim, keep, table
 
 _ROWS = pytest.StashKey[list[Row]]()
 
@@ -168,3 +169,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("exact metering against increase(), hourly windows, real servers")
         for line in table(rows):
             terminalreporter.write_line(line)
+        terminalreporter.write_line("")
+        terminalreporter.write_line(claim(rows))
+        if os.environ.get("UPDATE_GOLDEN"):
+            keep(rows)

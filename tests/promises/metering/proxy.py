@@ -30,6 +30,9 @@ class Spoil(Enum):
     HTML = "a login page with status 200"
     WARNINGS = "the whole answer, with a warning"
     PARTIAL = "half of the answer, with a warning"
+    LIMITED = "half of the answer, as many series as a limit allows"
+    TOO_WIDE = "422, the query would match too many series"
+    FLIPPED = "one bit of the body turned over"
     RESTART = "the server restarts before it answers"
 
 
@@ -48,9 +51,18 @@ _INSTEAD = {
         "application/json",
         b'{"status":"error","errorType":"execution","error":"query processing would load too many samples"}',
     ),
+    Spoil.TOO_WIDE: (
+        422,
+        "application/json",
+        b'{"status":"error","errorType":"422","error":"the number of matching timeseries exceeds 300000; either narrow'
+        b' down the search or increase -search.max* command-line flag values at vmselect"}',
+    ),
     Spoil.UNAUTHORISED: (401, "text/plain", b"Unauthorized"),
     Spoil.HTML: (200, "text/html; charset=utf-8", b"<!doctype html><title>Sign in</title>"),
 }
+
+
+_FORWARDED = ("content-type", "content-encoding", "accept-encoding", "x-prometheus-remote-read-version", "user-agent")
 
 
 class Proxy:
@@ -59,6 +71,8 @@ class Proxy:
     def __init__(self, target: str, restart: Callable[[], None] = lambda: None) -> None:
         self.target, self.restart = target, restart
         self.asked = 0
+        self.spoiled = ""
+        """The content type of what was spoiled last."""
         self.behind = 0.0
         """Seconds by which the server's clock, as its answers tell it, is behind this machine's."""
         self._spoil: Callable[[int], Spoil | None] = lambda number: None
@@ -101,7 +115,7 @@ class Proxy:
         length = int(door.headers.get("Content-Length") or 0)
         form = door.rfile.read(length) if length else None
         spoil = None
-        if door.path.startswith(("/api/v1/query", "/api/v1/label")):
+        if door.path.startswith(("/api/v1/query", "/api/v1/label", "/api/v1/read")):
             with self._lock:
                 number, self.asked = self.asked, self.asked + 1
                 spoil = self._spoil(number)
@@ -123,20 +137,26 @@ class Proxy:
         if spoil is Spoil.SLOW:
             time.sleep(0.2)
         status, kind, body = self._ask(door, form)
+        if spoil is not None:
+            self.spoiled = kind
         match spoil:
             case Spoil.TRUNCATED:
                 _reply(door, status, kind, body[: len(body) // 2])
             case Spoil.CUT_SHORT:
                 _reply(door, status, kind, body[:-7], promised=len(body))
-            case Spoil.WARNINGS | Spoil.PARTIAL:
-                _reply(door, status, kind, _doubted(body, half=spoil is Spoil.PARTIAL))
+            case Spoil.WARNINGS | Spoil.PARTIAL | Spoil.LIMITED if "json" in kind:
+                _reply(door, status, kind, _doubted(body, spoil))
+            case Spoil.FLIPPED if body:
+                # In the middle: among the samples of a stream, inside a name or a number of JSON.
+                middle = len(body) // 2
+                _reply(door, status, kind, body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :])
             case Spoil.DRIP:
                 _drip(door, status, kind, body)
             case _:
                 _reply(door, status, kind, body)
 
     def _ask(self, door: BaseHTTPRequestHandler, form: bytes | None) -> tuple[int, str, bytes]:
-        headers = {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
+        headers = {name: value for name, value in door.headers.items() if name.lower() in _FORWARDED}
         with urlopen(Request(f"{self.target}{door.path}", data=form, headers=headers), timeout=60) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read()
 
@@ -163,11 +183,12 @@ def _drip(door: BaseHTTPRequestHandler, status: int, kind: str, body: bytes) -> 
         time.sleep(LATE / pieces)
 
 
-def _doubted(body: bytes, half: bool) -> bytes:
+def _doubted(body: bytes, spoil: Spoil) -> bytes:
     answer = json.loads(body)
-    answer["warnings"] = ["store gateway 3 of 4 did not answer"]
-    if half and isinstance(answer["data"], dict):
+    limited = spoil is Spoil.LIMITED
+    answer["warnings"] = ["results truncated due to limit" if limited else "store gateway 3 of 4 did not answer"]
+    if spoil is not Spoil.WARNINGS and isinstance(answer["data"], dict):
         answer["data"]["result"] = answer["data"]["result"][::2]
-    elif half:
+    elif spoil is not Spoil.WARNINGS:
         answer["data"] = answer["data"][::2]
     return json.dumps(answer).encode()

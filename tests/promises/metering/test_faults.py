@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
 from rating.adapters.memory_book import MemoryBook
 from rating.adapters.prometheus import PrometheusSource
 from rating.core.counters import decide
+from rating.core.meters import Meter
 from rating.core.periods import Period
 from rating.core.windows import Closing, Held
 from rating.errors import EdgeRefused, EdgeUnavailable
 from rating.jobs.collect import collect
+from rating_demo import blocks
+from rating_demo.parts import Prometheus, VictoriaMetrics
 from rating_demo.scenarios import WINDOW, scenarios
+from tests.conftest import part
 from tests.promises.metering.proxy import Proxy, Spoil
 from tests.promises.metering.reading import Ground, cells
 
@@ -51,9 +57,11 @@ def _right(window: Period) -> dict[object, int]:
     return dict(SCENARIO.world.cells(window, WINDOW))
 
 
-def _outcome(url: str, window: Period, patience: float = 30) -> Closing | Held | EdgeUnavailable | EdgeRefused:
+def _outcome(
+    url: str, window: Period, patience: float = 30, read: str = "promql", meter: Meter = METER
+) -> Closing | Held | EdgeUnavailable | EdgeRefused:
     try:
-        return decide(METER, window, PrometheusSource([url], timeout=patience).read(METER, window))
+        return decide(meter, window, PrometheusSource([url], timeout=patience, read=read).read(meter, window))
     except (EdgeUnavailable, EdgeRefused) as error:
         return error
 
@@ -72,6 +80,8 @@ WHAT_FOLLOWS = {
     Spoil.WARNINGS: Held,
     # Where the lost half does not add up the window is read again at once, and the second answer is whole.
     Spoil.PARTIAL: (Held, Closing),
+    Spoil.LIMITED: (Held, Closing),
+    Spoil.TOO_WIDE: EdgeRefused,
 }
 
 
@@ -112,12 +122,52 @@ def test_a_server_that_restarts_between_two_queries_of_a_window_changes_nothing(
     assert closed
 
 
+STREAMED = {
+    Spoil.DRIP: EdgeUnavailable,
+    Spoil.SLOW: Closing,
+    Spoil.HANG_UP: EdgeUnavailable,
+    Spoil.TRUNCATED: EdgeUnavailable,
+    Spoil.CUT_SHORT: EdgeUnavailable,
+    Spoil.FLIPPED: EdgeUnavailable,
+    Spoil.UNAVAILABLE: EdgeUnavailable,
+    Spoil.ERROR: EdgeUnavailable,
+    Spoil.TOO_MANY: EdgeRefused,
+    Spoil.HTML: EdgeRefused,
+    Spoil.WARNINGS: (Held, Closing),
+    Spoil.PARTIAL: (Held, Closing),
+}
+"""Streams have no place for warnings: those spoil only what is asked beside them."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spoil", STREAMED, ids=lambda spoil: spoil.value)
+def test_one_spoiled_answer_among_streams_never_changes_what_is_billed(spoil: Spoil, proxy: Proxy) -> None:
+    """By remote read, where frames are damaged or end half-way."""
+    window = _third_window()
+    seen = []
+    for place in range(40):
+        proxy.spoil(lambda number, place=place: spoil if number == place else None)
+        outcome = _outcome(proxy.url, window, 0.4 if spoil in IMPATIENT else 30, "remote")
+        if proxy.asked <= place:
+            break
+        seen.append(type(outcome))
+        # One bit of JSON may say another number, and no server signs what it says; only streams carry a sum.
+        if isinstance(outcome, Closing) and not (spoil is Spoil.FLIPPED and "json" in proxy.spoiled):
+            assert cells([outcome]) == _right(window), f"answer {place}"
+    allowed = STREAMED[spoil]
+    assert len(seen) >= 4
+    assert any(issubclass(kind, allowed) for kind in seen), seen
+    afterwards = _outcome(proxy.url, window, read="remote")
+    assert isinstance(afterwards, Closing)
+    assert cells([afterwards]) == _right(window)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_random_faults_delay_the_book_and_never_change_it(seed: int, proxy: Proxy) -> None:
     """The job itself, run again and again while a quarter of all answers is spoiled, ends in the book it should."""
     rng = random.Random(seed)
-    harmful = [spoil for spoil in Spoil if spoil not in (Spoil.RESTART, *IMPATIENT)]
+    harmful = [spoil for spoil in Spoil if spoil not in (Spoil.RESTART, Spoil.FLIPPED, *IMPATIENT)]
     proxy.spoil(lambda number: rng.choice(harmful) if rng.random() < 0.06 else None)
     book, now = MemoryBook(), PERIOD.end + METER.settling + timedelta(minutes=1)
     for _ in range(60):
@@ -138,6 +188,53 @@ def test_random_faults_delay_the_book_and_never_change_it(seed: int, proxy: Prox
     total = sum(row.usage.quantity for row in book.usage(PERIOD, METER.name))
     assert total == sum(SCENARIO.world.usage(PERIOD).values())
     assert book.held() == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("read", ["promql", "remote"])
+def test_whatever_happens_to_counters_no_fault_adds_to_it(read: str, proxy: Proxy) -> None:
+    """Every scenario, a seventh of all answers spoiled: a window is right, held, or still due."""
+    rng = random.Random(2026)
+    harmful = [spoil for spoil in Spoil if spoil not in (Spoil.RESTART, Spoil.FLIPPED, Spoil.SLOW, *IMPATIENT)]
+    came = Counter()
+    for scenario in scenarios():
+        for hour in (3, 5):
+            start = scenario.world.start + hour * WINDOW
+            window = Period(start, start + WINDOW)
+            proxy.spoil(lambda number: rng.choice(harmful) if rng.random() < 1 / 7 else None)
+            outcome = _outcome(proxy.url, window, read=read, meter=scenario.meter)
+            came[type(outcome).__name__] += 1
+            if isinstance(outcome, Closing):
+                assert cells([outcome]) == scenario.world.cells(window, WINDOW), f"{scenario.sentence}, {window}"
+    assert came["Closing"] > 5
+    assert came.total() - came["Closing"] > 20, "faults that stop something were tried"
+
+
+LIMITS = ["--query.max-samples=3000"]
+
+
+@pytest.mark.slow
+def test_a_server_at_its_own_limits_refuses_and_nothing_is_billed_short(
+    tmp_path: Path, prometheus_binary: Path, promtool: Path
+) -> None:
+    """Real limits, not spoiled answers: of samples in Prometheus, of series in VictoriaMetrics."""
+    world = replace(SCENARIO.world, end=SCENARIO.world.start + 3 * WINDOW)
+    window = _third_window()
+    blocks.create(world.series(), tmp_path / "blocks", promtool)
+    outcomes = []
+    with Prometheus(tmp_path / "one", blocks=tmp_path / "blocks", retention="100y", flags=LIMITS) as server:
+        outcomes.append((_outcome(server.url, window), "too many samples"))
+    with VictoriaMetrics(
+        tmp_path / "two", program=part("victoria_metrics"), flags=["-search.maxUniqueTimeseries=5"]
+    ) as server:
+        server.store(world.series())
+        source = PrometheusSource([server.url], dialect="victoriametrics")
+        with pytest.raises(EdgeRefused) as refused:
+            decide(METER, window, source.read(METER, window))
+        outcomes.append((refused.value, "exceeds 5"))
+    for outcome, said in outcomes:
+        assert isinstance(outcome, EdgeRefused), outcome
+        assert said in str(outcome)
 
 
 @pytest.mark.slow

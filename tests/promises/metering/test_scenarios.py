@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -13,7 +14,7 @@ from rating.core.periods import EPOCH
 from rating.core.windows import Closing, Completeness, Held
 from rating_demo.scenarios import WINDOW, Scenario, scenarios
 from tests.promises.metering.reading import Ground, cells, collected, increase, totals
-from tests.promises.metering.scoreboard import Row
+from tests.promises.metering.scoreboard import Row, as_kept, figures
 
 SCENARIOS = {scenario.sentence: scenario for scenario in scenarios()}
 
@@ -44,7 +45,9 @@ def _proven(ground: Ground, source: PrometheusSource, scenario: Scenario) -> Row
     assert totals(ours) == observable
     assert all(billed <= true[who] for who, billed in totals(ours).items())
     estimate = increase(ground.url, scenario)
-    return Row(ground.server, scenario.sentence, true, observable, totals(ours), estimate, len(wrong), len(proven))
+    row = Row(ground.server, scenario.sentence, true, observable, totals(ours), estimate, len(wrong), len(proven))
+    assert os.environ.get("UPDATE_GOLDEN") or as_kept(row), f"other figures than were kept: {figures(row)}"
+    return row
 
 
 @pytest.mark.slow
