@@ -143,7 +143,7 @@ class RabbitMQ(Server):
                 )
         self._mapper.start()
         self.process.start()
-        self.process.wait_until(lambda: listens(self.port), 90)
+        self.process.wait_until(lambda: listens(self.port), 180)
         return self
 
     def stop(self) -> None:
@@ -200,7 +200,7 @@ class Kafka(Server):
             self._settings.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
             self._format()
         self.process.start()
-        self.process.wait_until(lambda: listens(self.port), 90)
+        self.process.wait_until(lambda: listens(self.port), 180)
         return self
 
     def _format(self) -> None:
