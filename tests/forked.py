@@ -15,8 +15,10 @@ FORKED.set_forkserver_preload(
         "rating.adapters.store",
         "rating.jobs.bill",
         "rating.jobs.collect",
+        "rating.jobs.correct",
         "rating.jobs.deliver",
         "rating.jobs.notify",
+        "rating.jobs.statements",
         "rating.specs.compile",
     ]
 )

@@ -24,7 +24,7 @@ from rating.core.meters import Meter
 from rating.core.money import Currency, Money, decimal_text, exact, round_amount
 from rating.core.periods import Period, align, stamp
 from rating.core.subscriptions import CALENDAR, Subscription
-from rating.core.wallets import Grant
+from rating.core.wallets import Grant, GrantKind
 from rating.core.windows import Adjustment, Closing, Completeness, Usage
 from rating.errors import RatingError
 from rating.jobs.bill import bill
@@ -33,6 +33,7 @@ from rating.jobs.follow import Clerk
 from rating.jobs.lives import accounts
 from rating.jobs.preview import preview
 from rating.jobs.reissue import reissue
+from rating.jobs.statements import state
 from rating.jobs.subscribing import period_end, window_end
 from rating.ports import Book
 from rating.specs.compile import compile_catalogue
@@ -243,12 +244,48 @@ class Story:
         one = self._subscription(event)
         self._book.resume(one.key, end=_instant(event["on"], one.zone), at=self._now)
 
-    def _do_topup(self, event: Mapping[str, str]) -> None:
-        currency = Currency(event.get("currency", self._catalogue.currency.code))
-        amount = round_amount(exact(event["amount"]), currency)
+    def _do_topup(self, event: Mapping[str, str], kind: GrantKind = GrantKind.TOPUP) -> None:
+        amount = round_amount(exact(event["amount"]), self._currency(event))
         expires = _instant(event["expires"], self._catalogue.zone) if "expires" in event else None
-        grant = Grant(event["customer"], event["reference"], amount, expires=expires)
-        self._book.fund(grant, at=self._now)
+        priority = int(event.get("priority", "0"))
+        grant = Grant(event["customer"], event["reference"], amount, kind, priority, expires)
+        if not self._book.fund(grant, at=self._now):
+            self._said.append("was kept before")
+
+    def _do_grant(self, event: Mapping[str, str]) -> None:
+        self._do_topup(event, GrantKind.GRANT)
+
+    def _do_withdraw(self, event: Mapping[str, str]) -> None:
+        taken = self._book.withdraw(event["customer"], event["reference"], why=event["why"], at=self._now)
+        if taken is None:
+            self._said.append("nothing is left of it")
+        else:
+            self._said.append(f"took out {Money(-taken.change, self._currency(event))}")
+
+    def _do_warn(self, event: Mapping[str, str]) -> None:
+        below = round_amount(exact(event["amount"]), self._currency(event))
+        self._book.warn_below(event["customer"], below, at=self._now)
+
+    def _do_lows(self, event: Mapping[str, str]) -> None:
+        """What the engine notices at its next tick."""
+        for low in self._book.notice_lows(self._now):
+            at = stamp(low.at.replace(microsecond=0))
+            self._said.append(f"wallet of {low.customer} is low since {at}: {low.balance} of {low.threshold}")
+
+    def _do_wallets(self, event: Mapping[str, str]) -> None:
+        self._said += self._wallets()
+
+    def _do_state(self, event: Mapping[str, str]) -> None:
+        month = date.fromisoformat(event["month"] + "-01")
+        stated = state(self._book, self._contracts, month=month, now=self._now)
+        for payout in stated.issued:
+            self._said.append(f"{payout.number} to {payout.draft.partner}, {payout.draft.month:%Y-%m}")
+            for place, line in enumerate(payout.draft.lines, 1):
+                title = f"{decimal_text(line.percent)} % of {line.base.digits}: {line.title}, {line.source}"
+                self._said.append(f"  {place:2} {title:68}{line.amount.digits:>12}")
+            self._said.append(f"  {'':3}{'Total ' + payout.draft.currency.code:68}{payout.total.digits:>12}")
+        if not stated.issued:
+            self._said.append("everything is stated")
 
     def _do_catalogue(self, event: Mapping[str, str]) -> None:
         """Another version of the catalogue is in force from now, or from the day that is written."""
@@ -277,8 +314,16 @@ class Story:
     def _accounts(self) -> Iterator[str]:
         for invoice, one in accounts(self._book, self._book.invoices(), self._now):
             yield _account_line(invoice, one)
+        yield from self._wallets()
+
+    def _wallets(self) -> Iterator[str]:
         for wallet in self._book.wallets():
-            yield f"wallet of {wallet.customer}: {wallet.balance(self._now)}"
+            yield f"wallet of {wallet.customer}: {wallet.worth(self._now)}"
+            if len(wallet.accounts) > 1:
+                for account in wallet.accounts:
+                    grant = account.grant
+                    worth = Money(account.worth(self._now), wallet.currency)
+                    yield f"  {grant.reference}: {worth}" + (", expired" if account.expired(self._now) else "")
 
     # ------------------------------------------------------------------------------------------------------------------
 
@@ -296,6 +341,9 @@ class Story:
 
     def _subscription(self, event: Mapping[str, str]) -> Subscription:
         return next(one for one in self._contracts.subscriptions if one.key == event["subscription"])
+
+    def _currency(self, event: Mapping[str, str]) -> Currency:
+        return Currency(event.get("currency", self._catalogue.currency.code))
 
     def _money(self, event: Mapping[str, str], invoice: Invoice) -> Money:
         return round_amount(exact(event["amount"]), invoice.draft.currency)
@@ -329,6 +377,8 @@ def _paper_lines(name: str, draft: Draft, invoice: Invoice | None) -> Iterator[s
         for place, line in enumerate(part.lines, before + 1):
             yield _line(place, line, part)
     yield f"  {'':3}{'Total ' + draft.currency.code:68}{draft.total.digits:>12}"
+    if draft.tax is not None:
+        yield f"  taxed by {draft.tax.reason}"
 
 
 def _line(place: int, line: LineItem, draft: Draft) -> str:

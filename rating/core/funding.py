@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from rating.core.canonical import canonical
 from rating.core.invoices import Invoice
 from rating.core.lifecycle import Account, State
 from rating.core.money import Currency, Money
+from rating.core.periods import stamp
 from rating.core.wallets import Grant, GrantAccount, Move, MoveKind, Threshold, Wallet, moved_after
 from rating.errors import BookError, Contradiction
 
@@ -36,9 +36,14 @@ def same_grant(grant: Grant, kept: Grant) -> None:
     """
     if _content(grant) != _content(kept):
         raise Contradiction(
-            f"grant {kept.reference} of {kept.customer} was kept as {canonical(kept)} and is now {canonical(grant)}; "
+            f"grant {kept.reference} of {kept.customer} was kept as {_described(kept)} and is now {_described(grant)}; "
             "one reference names one payment or gift, so give this one its own"
         )
+
+
+def _described(grant: Grant) -> str:
+    ends = "" if grant.expires is None else f" until {stamp(grant.expires)}"
+    return f"a {grant.kind} of {grant.amount}{ends}, priority {grant.priority}"
 
 
 def _content(grant: Grant) -> tuple[object, ...]:
