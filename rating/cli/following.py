@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from rating.bootstrap import load_catalogue, open_book
+from rating.bootstrap import load_catalogue, open_book, open_taxes
 from rating.cli.frame import FORMAT, Format, console, days_text, now, settings_of, show, stderr, warn
 from rating.core.invoices import Draft, Invoice
 from rating.core.money import Money, exact, round_amount
@@ -62,7 +62,12 @@ def preview(
     with open_book(settings) as book:
         contracts = gather(book, catalogue, now=moment)
         warn(contracts.findings)
-        drafts = previewed(book, contracts, now=moment, consumer=consumer)
+        why: list[str] = []
+        drafts = previewed(
+            book, contracts, now=moment, consumer=consumer, taxes=open_taxes(settings), untaxed=why.append
+        )
+    for sentence in dict.fromkeys(why):
+        stderr.print(f"shown without taxes: {sentence}", soft_wrap=True)
     show([row for draft in drafts for row in _draft_rows(draft)], DRAFTS, format)
 
 
@@ -167,15 +172,17 @@ def reissue(context: typer.Context, number: NUMBER, dry_run: DRY_RUN = False, fo
     Terms of its period are changed by `rating catalog adopt --from`, usage by `rating correct`.
     """
     settings, moment = settings_of(context), now()
-    catalogue = load_catalogue(settings)
+    catalogue, taxes = load_catalogue(settings), open_taxes(settings)
     with open_book(settings) as book:
         contracts = gather(book, catalogue, now=moment)
         old = invoice_of(book, number)
         if dry_run:
-            show(list(_draft_rows(redraft(book, contracts, old, now=moment))), DRAFTS, format)
+            show(
+                list(_draft_rows(redraft(book, contracts, old, now=moment, taxes=open_taxes(settings)))), DRAFTS, format
+            )
             stderr.print(f"would be issued in place of {number}")
             return
-        new = reissued(book, contracts, old, now=moment)
+        new = reissued(book, contracts, old, now=moment, taxes=taxes)
     if format is Format.TABLE:
         console.print(f"{new.number} over {new.total} was issued in place of {number}")
         return

@@ -18,6 +18,7 @@ from rating.core.checks import (
     check_invoices,
     invoiced_windows_stand,
     record,
+    taxes_follow_decision,
     usage_as_closed,
     windows_billed_once,
 )
@@ -27,6 +28,8 @@ from rating.core.invoices import Draft, LineItem, LineKind
 from rating.core.money import Currency, Money
 from rating.core.periods import Period
 from rating.core.prices.price import Portion
+from rating.core.taxation import TaxDecision, Treatment
+from rating.core.taxes import Tax
 from rating.core.windows import Completeness, Usage
 
 USD = Currency("USD")
@@ -161,3 +164,29 @@ def test_a_closing_keeps_its_rows() -> None:
 def test_a_catalogue_is_named_by_its_text() -> None:
     assert list(catalogue_as_digested(digest("currency: USD\n"), "currency: USD\n")) == []
     assert len(list(catalogue_as_digested(digest("currency: USD\n"), "currency: EUR\n"))) == 1
+
+
+NOTE = LineItem(LineKind.TAX, "reverse_charge", "Reverse charge.", MONTH, Fraction(0), Money(0, USD))
+VAT = LineItem(LineKind.TAX, "VAT", "VAT 19 %", MONTH, Fraction(1), Money(100, USD))
+REVERSED = TaxDecision(Treatment.REVERSE_CHARGE, note="Reverse charge.")
+ABROAD = TaxDecision(taxes=(Tax("TVA", Fraction(20)),), own_rates=False)
+
+
+@pytest.mark.parametrize(
+    ("decided", "taxes", "sentences"),
+    [
+        (None, (VAT,), []),
+        (REVERSED, (NOTE,), []),
+        (REVERSED, (), ["does not print 'Reverse charge.'"]),
+        (REVERSED, (NOTE, VAT), ["has 1.00 USD of 'VAT 19 %', but was decided to be reverse_charge with no rates"]),
+        (ABROAD, (VAT,), ["has 1.00 USD of 'VAT 19 %', but was decided to be standard with TVA"]),
+        (ABROAD, (replace(VAT, card="TVA"),), []),
+        (replace(ABROAD, own_rates=True), (VAT,), []),
+    ],
+    ids=["by the plan", "reversed", "no note", "taxed all the same", "another tax", "the tax", "a charge's own rate"],
+)
+def test_taxes_are_those_that_were_decided(decided, taxes, sentences) -> None:
+    records = issued(replace(draft(), lines=(LINE, *taxes), tax=decided))
+    found = [finding.what for finding in taxes_follow_decision(records)]
+    assert len(found) == len(sentences)
+    assert all(sentence in what for sentence, what in zip(sentences, found, strict=True))

@@ -32,6 +32,7 @@ from rating.core.checks.records import (
     record,
 )
 from rating.core.checks.statements import StatementLine, StatementRecord, check_statements, statement_record
+from rating.core.checks.taxes import taxes_follow_decision
 from rating.core.checks.usage import adjusted_as_kept, catalogue_as_digested, items_as_kept, usage_as_closed
 from rating.core.checks.wallets import MoveRecord, check_wallets
 from rating.core.checks.windows import invoiced_windows_stand, windows_billed_once
@@ -44,6 +45,7 @@ INVOICE_RULES: tuple[Callable[[Sequence[Record]], Iterator[Finding]], ...] = (
     columns_agree_with_content,
     lines_sum_to_total,
     lines_round_their_arithmetic,
+    taxes_follow_decision,
 )
 
 
@@ -100,6 +102,7 @@ __all__ = [
     "statement_record",
     "steps_are_allowed",
     "taken_back",
+    "taxes_follow_decision",
     "usage_as_closed",
     "windows_billed_once",
 ]

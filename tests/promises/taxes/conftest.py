@@ -67,6 +67,8 @@ def tax_server() -> Iterator[TaxServer]:
             status, body = said.answer(dict(self.headers.items()), asked)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            if status == 302:
+                self.send_header("Location", "/elsewhere")
             self.end_headers()
             self.wfile.write(body)
 
