@@ -1,8 +1,8 @@
 """What watching costs: a real Prometheus evaluates every generated rule and scrapes the engine's /metrics.
 
 Counters of many consumers lie in blocks that end now (Prometheus takes no scrape that is older than its blocks); the
-engine's own metrics are scraped live from its HTTP application. Times of evaluation and scrape are Prometheus's own, the
-least of several.
+engine's own metrics are scraped live from its HTTP application. Times of evaluation and scrape are Prometheus's own,
+the least of several.
 """
 
 from __future__ import annotations
