@@ -1,11 +1,20 @@
-"""`rating book`: is the book whole, what is in it, and is its schema current."""
+"""`rating book`: is the book whole, what is in it, is its schema current, and copies of what is old."""
 
 from __future__ import annotations
 
+import hashlib
+import sys
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
 import typer
 
-from rating.bootstrap import migrate_book, open_stored_book
-from rating.cli.frame import DONE, FORMAT, LOOK, Format, settings_of, show, stderr
+from rating.bootstrap import migrate_book, open_stored_book, open_tables
+from rating.cli.export import As
+from rating.cli.frame import DONE, FORMAT, LOOK, Format, days_of, settings_of, show, stderr
+from rating.jobs.archive import counted, windows
+from rating.jobs.archive import days as rolled_days
 from rating.jobs.audit import audit
 from rating.settings import safe_url
 
@@ -15,6 +24,7 @@ def add(app: typer.Typer) -> None:
     group.command("check")(check)
     group.command("status")(status)
     group.command("migrate")(migrate)
+    group.command("archive")(archive)
     app.add_typer(group, name="book")
 
 
@@ -54,3 +64,42 @@ def migrate(context: typer.Context) -> None:
         stderr.print(
             f"{where} went from {'an empty database' if before is None else before} to {after}", soft_wrap=True
         )
+
+
+def archive(
+    context: typer.Context,
+    before: Annotated[str, typer.Option(help="Windows that start before this: 2026, 2026-Q4, 2026-10 or 2026-10-15.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The folder to copy into.")] = None,
+    format: Annotated[As, typer.Option("--format", "-f", help="parquet, or csv.")] = As.PARQUET,
+    zone: Annotated[str, typer.Option(help="Whose midnights bound the days.")] = "UTC",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+) -> None:
+    """Copy old windows, and the days they roll up to, into files with a SHA-256 for each.
+
+    A day names how many windows it is the sum of, and a digest over theirs. Nothing is removed from the book: its
+    entries are append-only.
+    """
+    days = days_of(before)
+    assert days is not None
+    try:
+        midnights = ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise typer.BadParameter(f"{zone!r} is not a time zone; write one such as Europe/Berlin") from error
+    with open_stored_book(settings_of(context)) as book:
+        count, rows = counted(book, days[0], midnights)
+        if dry_run or out is None:
+            stderr.print(f"would copy {count} windows with {rows} rows that start before {days[0]}")
+            if not dry_run:
+                raise typer.BadParameter("say where to with --out, or only look with --dry-run")
+            return
+        writer = open_tables(format.value)
+        files = [writer.write(table(book, days[0], midnights), out)[0] for table in (windows, rolled_days)]
+    sums = "".join(f"{_sha256(file)}  {file.name}\n" for file in files)
+    (out / "SHA256SUMS").write_text(sums, encoding="utf-8")
+    sys.stdout.write(sums)
+    stderr.print(f"{count} windows with {rows} rows copied to {out}; `sha256sum -c SHA256SUMS` checks them")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
