@@ -63,6 +63,7 @@ def test_elsewhere_the_users_own_catalogue_and_urls_are_used(
     assert run([*catalogue, "rules", "write", "--out", "rules", *urls]) == DONE
     assert sorted(path.name for path in (home / "rules").iterdir()) == [
         "allowances.rules.yml",
+        "behaviour.rules.yml",
         "estimates.rules.yml",
         "operations.rules.yml",
     ]
@@ -72,7 +73,25 @@ def test_elsewhere_the_users_own_catalogue_and_urls_are_used(
     assert run([*catalogue, "rules", "check", "--out", "rules", *urls]) == DONE
     assert run([*catalogue, "rules", "check", "--out", "rules"]) == FAILED
     assert run([*catalogue, "dashboards", "write", "--out", "boards"]) == DONE
-    assert len(list((home / "boards").glob("*.json"))) == 6
+    assert len(list((home / "boards").glob("*.json"))) == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--quiet-days", "saturday,sunnday"], "'sunnday' is no day of the week"),
+        (["--quiet-hours", "18-8"], "'18-8' is no span of a day; write 18:00-08:00"),
+        (["--quiet-hours", "18:00-18:00"], "is no span of a day"),
+        (["--quiet-zone", "Mars/Olympus"], "'Mars/Olympus' is no time zone"),
+    ],
+)
+def test_quiet_times_that_do_not_exist_are_refused(
+    words: list[str], sentence: str, checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalogue = ["--catalog", str(checkout / "compose" / "catalogue")]
+    assert run([*catalogue, "rules", "write", "--out", str(tmp_path / "elsewhere"), *words]) == WRONG_INPUT
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_without_a_folder_outside_the_repository_the_command_asks_for_one(
