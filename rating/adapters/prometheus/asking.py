@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rating.adapters.prometheus.client import Client, milliseconds
 from rating.adapters.prometheus.decoding import AnyReply, MatrixReply, NamesReply, VectorReply, labels
+from rating.adapters.prometheus.pieces import MOST_SERIES, Piece, cut
 from rating.core.counters import (
     SOURCE,
     Column,
@@ -52,7 +53,11 @@ class Names:
 
     _LIMIT = 3_000_000
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, most: int = MOST_SERIES) -> None:
+        self.most = most
+        self.pieces: list[Piece] = []
+        """How the meter is cut into questions, once that is known."""
+        self._planned = 0
         self.roster = Roster(Naming(meter))
         self._metric = meter.metric
         self._named = f'"__name__":"{meter.metric}",'.encode()
@@ -64,6 +69,12 @@ class Names:
     def full(self) -> bool:
         """Pods come and go, and their label sets would pile up for ever: then it is time to begin anew."""
         return sum(map(len, self._known.values())) >= self._LIMIT
+
+    def plan(self, label: str, sizes: Mapping[str, int]) -> None:
+        """Cut the meter anew when it has outgrown its pieces: `sizes` are its series by the values of the label."""
+        total = sum(sizes.values())
+        if not self.pieces or 2 * total > 3 * self._planned:
+            self.pieces, self._planned = cut(label, sizes, self.most), max(total, self.most)
 
     def of_json(self, server: int, raws: Iterable[bytes]) -> Integers:
         """The numbers of series by their labels in an answer's JSON."""

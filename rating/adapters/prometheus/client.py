@@ -28,6 +28,14 @@ from rating.errors import EdgeRefused, EdgeUnavailable
 
 _CHUNK = 1 << 20
 _SHOWN = 160
+_TOO_MUCH = (
+    "too many samples",
+    "maximum number of",
+    "exceeded sample limit",
+    "cannot select more than",
+    "exceeds -search",
+)
+"""What Prometheus, Mimir and VictoriaMetrics say when a question is too large for them."""
 
 
 class Exchange:
@@ -182,7 +190,7 @@ class Client(PrometheusConnect):  # type: ignore[misc]
         try:
             reply = msgspec.json.decode(body, type=Reply)
         except msgspec.DecodeError as error:
-            if status != 200:
+            if status != 200 or not isinstance(error, msgspec.ValidationError):
                 self._refuse_bad_body(status, content_type, body, where, error)
             raise EdgeRefused(
                 f"{self.shown_url}: answered JSON that is not Prometheus's ({error}); check RATING_PROMETHEUS_URL"
@@ -208,6 +216,10 @@ class Client(PrometheusConnect):  # type: ignore[misc]
         ) from error
 
 
+class TooMuch(EdgeRefused):
+    """It will not load so many samples or series at once; a part of them it may."""
+
+
 def refusal(status: int, kind: str, error: str, where: str) -> EdgeRefused | EdgeUnavailable:
     said = " ".join(error.split()) or "no reason given"
     match status:
@@ -223,6 +235,8 @@ def refusal(status: int, kind: str, error: str, where: str) -> EdgeRefused | Edg
             return EdgeUnavailable(f"{where}: HTTP {status}, {said}; it is busy, retry later")
     if kind in ("timeout", "canceled") or status >= 500:
         return EdgeUnavailable(f"{where}: HTTP {status}, {said}; retry later")
+    if any(words in said for words in _TOO_MUCH):
+        return TooMuch(f"{where}: HTTP {status} {kind}, {said}; check the meter")
     return EdgeRefused(f"{where}: HTTP {status} {kind}, {said}; check the meter")
 
 

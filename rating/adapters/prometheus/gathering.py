@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ import numpy as np
 
 from rating.adapters.prometheus import queries
 from rating.adapters.prometheus.asking import Samples
+from rating.adapters.prometheus.client import TooMuch
+from rating.adapters.prometheus.pieces import WHOLE, Piece, cut
 from rating.adapters.prometheus.questions import (
     CONTEXT,
     MANY,
@@ -68,8 +70,43 @@ class First(NamedTuple):
     kept: Kept
 
 
+_FEW = 20
+"""So few counters of a target are asked for by name: a name says best what is meant."""
+
+
 class Gathering(Questions):
     """Gathers the readings of one window; how its first look at all counters is taken is the subclass's."""
+
+    def _pieces(self) -> list[Piece]:
+        """The meter in questions small enough. Before its size is known, as many as its consumers suggest."""
+        if not self._names.pieces:
+            self._names.plan(self._meter.consumer, dict.fromkeys(self._consumers(WHOLE), 1))
+        return self._names.pieces
+
+    def _consumers(self, piece: Piece) -> set[str]:
+        counters = queries.counters(self._meter, piece=piece)
+        return self._ask.label_values(self._meter.consumer, counters, self._start - RUNGS[0], self._end)
+
+    def _halved(self, piece: Piece) -> list[Piece]:
+        """A piece the server finds too large, as smaller ones; as itself where it cannot be cut."""
+        sizes = dict.fromkeys(self._consumers(piece), 1)
+        halves = [(*piece, *part) for part in cut(self._meter.consumer, sizes, -(-len(sizes) // 2))]
+        if len(halves) > 1:
+            at = self._names.pieces.index(piece)
+            self._names.pieces = [*self._names.pieces[:at], *halves, *self._names.pieces[at + 1 :]]
+        return halves
+
+    def _plan(self, ends: Column) -> None:
+        roster = self._roster
+        sizes: Counter[str] = Counter()
+        if len(ends.numbers) > self._names.most:
+            accounts, counts = np.unique(roster.account[ends.numbers], return_counts=True)
+            for account, count in zip(accounts.tolist(), counts.tolist(), strict=True):
+                sizes[roster.ledger.accounts[account][0]] += count
+            self._names.plan(self._meter.consumer, sizes)
+
+    _ends = Column.empty()
+    """The last readings inside the window, once they are known."""
 
     @abstractmethod
     def _first(self) -> First: ...
@@ -77,6 +114,8 @@ class Gathering(Questions):
     def read(self) -> Readings:
         ask = self._ask
         first = self._first()
+        self._ends = first.ends
+        self._plan(first.ends)
         parts: list[Clean] = []
         by_target: Counter[tuple[str, ...]] = Counter()
         clean_series = clean_identities = largest = rebuilt_series = 0
@@ -171,9 +210,8 @@ class Gathering(Questions):
         missing = wanted
         if kept.samples:
             missing = self._from_kept(wanted, kept, members)
-        for group in self._raw_groups(missing, before):
-            text = queries.samples(queries.counters(self._meter, group), before)
-            for labels, samples in self._ask.raw(text, self._end - 1, self._start - reach, self._end):
+        for group, among in self._raw_groups(missing, before):
+            for labels, samples in self._raw(group, among, before):
                 number = self._names.number(labels)
                 mates = members.get(int(self._roster.identity[number]))
                 if mates is not None:
@@ -230,21 +268,43 @@ class Gathering(Questions):
         last = dict(zip(ends.numbers.tolist(), ends.units.tolist(), strict=True))
         return sum(number in rebuilt and rebuilt[number].units[-1] == last[number] for number in wanted.tolist())
 
-    def _raw_groups(self, wanted: Integers, before: int) -> list[Among | None]:
-        """Selectors for these counters, few enough at a time to be answered; where they are many, by their targets."""
+    def _raw_groups(self, wanted: Integers, before: int) -> Iterator[tuple[Integers, Among]]:
+        """These counters, few enough at a time to be answered, and selectors for them: by name, or by target where most
+        of what their targets have is wanted. Naming each of many counters costs a server more than to send a few
+        others."""
         samples = max(1, SAMPLES_PER_QUERY * self._interval // before)
         per_query = min(PER_QUERY, samples)
-        if len(wanted) <= MANY * per_query:
-            return [covering(self._identities(group)) for group in self._split(wanted, per_query)]
-        # Naming each of many counters costs more than what else their targets have.
-        targets, sizes = np.unique(self._roster.target_of[wanted], return_counts=True)
-        groups: list[Among | None] = []
-        held: list[tuple[str, ...]] = []
+        target = self._roster.target_of[wanted]
+        there = np.bincount(self._roster.target_of[self._ends.numbers], minlength=len(self._roster.targets))
+        counted = np.bincount(target, minlength=len(there))
+        crowded = (2 * counted >= there) & (counted > _FEW)
+        if len(wanted) > MANY * per_query:
+            crowded = counted > 0
+        for group in self._split(wanted[~crowded[target]], per_query):
+            yield group, covering(self._identities(group))
+        held: list[int] = []
         size = 0
-        for target, counters in zip(targets.tolist(), sizes.tolist(), strict=True):
-            if held and size + counters > samples:
-                groups += self._target_groups(held, before)
+        for number in np.flatnonzero(crowded).tolist():
+            if held and (size + counted[number] > samples or len(held) == PER_QUERY):
+                yield wanted[np.isin(target, held)], self._of_targets(held)
                 held, size = [], 0
-            held.append(self._roster.targets[target])
-            size += counters
-        return [*groups, *self._target_groups(held, before)]
+            held.append(number)
+            size += int(counted[number])
+        if held:
+            yield wanted[np.isin(target, held)], self._of_targets(held)
+
+    def _of_targets(self, numbers: Sequence[int]) -> Among:
+        targets = [self._roster.targets[number] for number in numbers]
+        return {label: {target[i] for target in targets} for i, label in enumerate(self._meter.target_labels)}
+
+    def _raw(self, wanted: Integers, among: Among, before: int) -> Iterator[tuple[dict[str, str], Samples]]:
+        """Raw samples of these counters, and of others that the selector covers. What is too much for the server is
+        asked for in halves."""
+        text = queries.samples(queries.counters(self._meter, among), before)
+        try:
+            yield from list(self._ask.raw(text, self._end - 1, self._end - before, self._end))
+        except TooMuch:
+            if len(wanted) < 2:
+                raise
+            for half in np.array_split(wanted[np.argsort(self._roster.place[wanted], kind="stable")], 2):
+                yield from self._raw(half, covering(self._identities(half)), before)

@@ -23,8 +23,8 @@ def selector(metric: str, where: Sequence[Matcher] = (), among: Mapping[str, Ite
     return f"{metric}{{{','.join(parts)}}}" if parts else metric
 
 
-def counters(meter: Meter, among: Mapping[str, Iterable[str]] | None = None) -> str:
-    return selector(meter.metric, meter.where, among)
+def counters(meter: Meter, among: Mapping[str, Iterable[str]] | None = None, piece: Sequence[Matcher] = ()) -> str:
+    return selector(meter.metric, (*meter.where, *piece), among)
 
 
 def last(series: str, range: int) -> str:

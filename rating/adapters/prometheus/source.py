@@ -18,6 +18,7 @@ from rating.adapters.prometheus.decoding import RuntimeReply
 from rating.adapters.prometheus.dialects import DIALECTS
 from rating.adapters.prometheus.examination import examine
 from rating.adapters.prometheus.gauges import Gauges
+from rating.adapters.prometheus.pieces import MOST_SERIES
 from rating.adapters.prometheus.questions import Carried, Questions
 from rating.adapters.prometheus.remote.choice import Remote, Unserved, Way, compiled, probe, served
 from rating.adapters.prometheus.vectors import Vectors
@@ -50,8 +51,10 @@ class PrometheusSource:
         dialect: str = "prometheus",
         read: str = Way.PROMQL,
         queries_at_once: int = 2,
+        most_series: int = MOST_SERIES,
     ) -> None:
-        """`read` chooses the way samples are read; `queries_at_once` is how much one server is asked for at a time."""
+        """`read` chooses the way samples are read; `queries_at_once` is how much one server is asked for at a time,
+        `most_series` how many series one question is for."""
         if read not in set(Way):
             raise EdgeRefused(f"way {read!r} of reading is unknown; RATING_PROMETHEUS_READ is one of {', '.join(Way)}")
         if dialect not in DIALECTS:
@@ -80,6 +83,7 @@ class PrometheusSource:
         self._unserved = ""
         """Why remote read was given up, once it was."""
         self._probed = False
+        self._most_series = most_series
         self._pool = ThreadPoolExecutor(queries_at_once * len(self.clients), "prometheus")
         self._names: dict[Meter, Names] = {}
         self._carried: dict[Meter, Carried] = {}
@@ -90,7 +94,7 @@ class PrometheusSource:
         """A fresh conversation about a meter."""
         names = self._names.get(meter)
         if names is None or names.full:
-            names = self._names[meter] = Names(meter)
+            names = self._names[meter] = Names(meter, self._most_series)
             # Numbers of series mean nothing among other names.
             self._carried.pop(meter, None)
         hides = meter.consumer if meter.consumers else ""

@@ -348,7 +348,7 @@ def test_a_stream_is_counted_and_named_in_the_evidence() -> None:
         source = PrometheusSource((url,), timeout=5, dialect="mimir", read="remote", tenant="t")
         readings = source.read(METER, WINDOW)
     texts = {query.text: query.series for query in readings.queries}
-    said = "remote read api_requests_total from 1790812140000 to 1790816399999: 240 samples"
+    said = "remote read of 240 samples from 1790812140000 to 1790816399999: api_requests_total"
     assert texts[said] == 1
     (born,) = readings.series
     assert (born.labels["consumer_id"], born.units[-1]) == ("c1", 7 * 239)

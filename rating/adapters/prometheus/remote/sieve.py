@@ -40,7 +40,6 @@ class Sifted:
     """Samples, by series, of those that cannot be clean: without a base or an end, fallen, or restarted."""
     thinned: set[int] = field(default_factory=set)
     """Those of them of which only the samples that decide were kept."""
-    samples: int = 0
 
 
 class Sieve:
@@ -59,7 +58,7 @@ class Sieve:
         self._names, self._span, self._scale, self._lone = names, span, scale, lone
         self._restarted, self._thin = restarted, thin
         self.found = Sifted()
-        self.series = 0
+        self.series = self.samples = 0
 
     def sift(self, server: int, spelling: Spelling, blocks: Iterable[Block]) -> None:
         """Raises ValueError: a reading is not finite."""
@@ -77,7 +76,7 @@ class Sieve:
         # Where each series' samples before and in the window lie: places among all of the block's.
         base, start = (_before(times, bounds, instant) for instant in (span.base, span.start))
         low, end = bounds[:-1], bounds[1:]
-        found.samples += len(times)
+        self.samples += len(times)
         ended, based = end > start, start > base
         ends = quantised(values[end[ended] - 1], self._scale)
         found.ends.append(Column(numbers[ended], ends))

@@ -14,6 +14,7 @@ import numpy as np
 from rating.adapters.prometheus import queries
 from rating.adapters.prometheus.asking import Asking, Samples
 from rating.adapters.prometheus.gathering import First, Gathering, Kept
+from rating.adapters.prometheus.pieces import Piece
 from rating.adapters.prometheus.questions import CONTEXT, MINUTE
 from rating.adapters.prometheus.remote.chunks import labels
 from rating.adapters.prometheus.remote.sieve import Sieve, Sifted, Span
@@ -68,25 +69,26 @@ class Streamed(Gathering):
         return _first(sieve.found, restarted)
 
     def _sift(self, sieve: Sieve, span: Span) -> None:
-        matchers = [
-            Matcher(How.EQUAL, "__name__", self._meter.metric),
-            *(
-                Matcher(How.UNLIKE if where.negated else How.LIKE, where.label, where.pattern)
-                for where in self._meter.where
-            ),
-        ]
-        text = f"remote read {queries.counters(self._meter)} from {span.low} to {span.end - 1}"
         for server, client in enumerate(self._ask.clients):
-            before, sieve.series = sieve.series, 0
-            try:
-                with closing(read(client, matchers, span.low, span.end, self._ask.shown(text))) as blocks:
-                    sieve.sift(server, self._spellings[server], blocks)
-            except ValueError as error:
-                raise EdgeDisagrees(
-                    f"{self._ask.shown(text)}: {error}; a counter cannot be billed from that"
-                ) from error
-            self._ask.note(f"{text}: {sieve.found.samples} samples", self._end - 1, sieve.series)
-            sieve.series += before
+            for piece in self._pieces():
+                counters = queries.counters(self._meter, piece=piece)
+                shown = self._ask.shown(counters)
+                sieve.series = sieve.samples = 0
+                try:
+                    with closing(read(client, self._matchers(piece), span.low, span.end, shown)) as blocks:
+                        sieve.sift(server, self._spellings[server], blocks)
+                except ValueError as error:
+                    raise EdgeDisagrees(f"{shown}: {error}; a counter cannot be billed from that") from error
+                text = f"remote read of {sieve.samples} samples from {span.low} to {span.end - 1}: {counters}"
+                self._ask.note(text, self._end - 1, sieve.series)
+
+    def _matchers(self, piece: Piece) -> list[Matcher]:
+        # Equality would do where a pattern is a plain value, but a server takes an external label's value for its own.
+        where = (*self._meter.where, *piece)
+        return [
+            Matcher(How.EQUAL, "__name__", self._meter.metric),
+            *(Matcher(How.UNLIKE if one.negated else How.LIKE, one.label, one.pattern) for one in where),
+        ]
 
 
 def _first(found: Sifted, restarted: set[tuple[str, ...]]) -> First:
