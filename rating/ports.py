@@ -32,6 +32,7 @@ from rating.core.money import Money
 from rating.core.notices import Notification, Preference, Told
 from rating.core.payouts import Payout, StatementDraft
 from rating.core.periods import Period
+from rating.core.presets import Preset
 from rating.core.reports import Report
 from rating.core.subscriptions import Pause, Subscription
 from rating.core.taxation import TaxDecision, TaxQuestion
@@ -112,6 +113,9 @@ class Examinable(Protocol):
 
     def examine(self, meters: Sequence[Meter], *, longest_period: timedelta, now: datetime) -> Iterator[Diagnosis]:
         """Look at the servers, then at each meter. Never raises for what it finds: that is a diagnosis."""
+
+    def recognise(self, presets: Mapping[str, Preset], billed: Collection[str], now: datetime) -> Iterator[Diagnosis]:
+        """Known gateways whose counters are there and not billed yet. Never raises for what it finds either."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ a later run, because a part is not the whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,6 +15,7 @@ from typing import TypeVar
 from rating.core.counters import Readings, apart
 from rating.core.meters import Meter
 from rating.core.periods import Period
+from rating.core.presets import Preset
 from rating.errors import EdgeError, EdgeRefused, UsageError
 from rating.ports import CounterSource, Diagnosis, Estimate, Estimated, Estimates, Examinable, Verdict
 
@@ -48,6 +49,15 @@ class NamedSources:
             if isinstance(source, Examinable):
                 for found in source.examine(group, longest_period=longest_period, now=now):
                     yield found._replace(about=f"{name}, {found.about}") if name else found
+        yield from self._unknown(meters)
+
+    def recognise(self, presets: Mapping[str, Preset], billed: Collection[str], now: datetime) -> Iterator[Diagnosis]:
+        for name, source in (("", self._unnamed), *self._named.items()):
+            if isinstance(source, Examinable) and (name or not self._named):
+                for found in source.recognise(presets, billed, now):
+                    yield found._replace(about=f"{name}, {found.about}") if name else found
+
+    def _unknown(self, meters: Sequence[Meter]) -> Iterator[Diagnosis]:
         for meter in meters:
             for name in meter.sources:
                 if name not in self._named:

@@ -18,6 +18,7 @@ from rating.settings import Settings
 NOUNS = (
     "check",
     "doctor",
+    "presets",
     "collect",
     "usage",
     "windows",

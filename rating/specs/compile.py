@@ -29,6 +29,7 @@ from rating.specs.nearest import or_one_of
 from rating.specs.notifications import NotificationsSpec, routing_of
 from rating.specs.parties import CustomerSpec, SellerSpec, parties_of
 from rating.specs.plans import check_upsells, plan_of
+from rating.specs.presets import spelled_out
 from rating.specs.render import canonical_text
 from rating.specs.schema import CatalogueSpec, HeadSpec, MeterSpec, PlanSpec, SubscriptionSpec
 from rating.specs.source import read
@@ -139,7 +140,7 @@ def _together(parts: _Parts, findings: Findings) -> Catalogue | None:
     meters: dict[str, Meter | None] = {}
     for name, (raw, place) in parts.meters.items():
         meters[name] = None
-        meter_spec, right = findings.salvaged(MeterSpec, raw, place)
+        meter_spec, right = findings.salvaged(MeterSpec, spelled_out(raw, place, findings), place)
         if meter_spec is not None:
             meter = meter_of(name, meter_spec, place, findings)
             if right:

@@ -9,13 +9,14 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticKnownError
 
 from rating.core.meters import BirthPolicy, Degraded, Kind, Lifetime
 from rating.core.money import Rounding
 from rating.core.periods import Cadence
 from rating.core.plans import Prorate, Versions
+from rating.core.presets import PRESETS
 from rating.specs.agreements import (
     CommitmentSpec,
     ConversionSpec,
@@ -84,11 +85,26 @@ class UnitsSpec(Spec):
         return self.times if self.times is not None else 1 / (self.per or Fraction(1))
 
 
+def _preset_or_metric(schema: dict[str, Any]) -> None:
+    """What a meter must say for itself, its preset may say for it."""
+    schema.pop("required", None)
+    schema["anyOf"] = [
+        {"required": ["preset"]},
+        {"required": ["consumer", "metric"]},
+        {"required": ["consumer", "metrics"]},
+    ]
+
+
 class MeterSpec(Spec):
     """A counter or gauge to bill from: where it is found in Prometheus and what to believe about it."""
 
-    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["metric"]}, {"required": ["metrics"]}]})
+    model_config = ConfigDict(json_schema_extra=_preset_or_metric)
 
+    preset: Annotated[str | None, WithJsonSchema({"enum": list(PRESETS)})] = Field(
+        default=None,
+        description="A gateway or framework whose metric, consumer label and conditions are known: kong, litellm, otel "
+        "... Keys written beside it come first. `rating presets show NAME` says what it stands for.",
+    )
     metrics: list[Metric] = Field(
         default_factory=list,
         description="Several Prometheus counters in place of one metric: usage is the sum of them all.",

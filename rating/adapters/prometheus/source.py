@@ -6,7 +6,7 @@ themselves are `gathering`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -20,11 +20,13 @@ from rating.adapters.prometheus.examination import examine
 from rating.adapters.prometheus.gauges import Gauges
 from rating.adapters.prometheus.pieces import MOST_SERIES
 from rating.adapters.prometheus.questions import Carried, Questions
+from rating.adapters.prometheus.recognition import recognise
 from rating.adapters.prometheus.remote.choice import Remote, Unserved, Way, compiled, probe, served
 from rating.adapters.prometheus.vectors import Vectors
 from rating.core.counters import Readings, scale_of, together
 from rating.core.meters import Kind, Meter
 from rating.core.periods import Period, milliseconds
+from rating.core.presets import Preset
 from rating.errors import EdgeRefused, EdgeUnavailable, SamplesMissing, WindowStillOpen
 from rating.ports import Diagnosis, Verdict
 
@@ -176,6 +178,9 @@ class PrometheusSource:
         if carried is not None and not readings.warnings:
             self._carried[meter] = carried
         return readings
+
+    def recognise(self, presets: Mapping[str, Preset], billed: Collection[str], now: datetime) -> Iterator[Diagnosis]:
+        return recognise(self.clients, presets, billed, now)
 
     def examine(self, meters: Sequence[Meter], *, longest_period: timedelta, now: datetime) -> Iterator[Diagnosis]:
         return examine(self, meters, longest_period=longest_period, now=now)
