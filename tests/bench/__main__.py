@@ -14,7 +14,7 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-MEASUREMENTS = ("prices", "accrue", "collect", "metering", "invoices", "rules", "exporters", "side_by_side")
+MEASUREMENTS = ("prices", "accrue", "collect", "metering", "invoices", "rules", "exporters", "side_by_side", "billers")
 
 
 def main() -> None:
