@@ -1,16 +1,13 @@
-"""One Protocol per edge. Each docstring is a promise that every adapter keeps and one suite of tests checks."""
+"""The append-only record: its promises, and the values in which it answers."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from datetime import datetime
+from typing import NamedTuple, Protocol
 
-from rating.core.alerts import Alert, Heard
 from rating.core.checks import (
     AdjustmentRecord,
     ClosingRecord,
@@ -20,102 +17,17 @@ from rating.core.checks import (
     Record,
     StatementRecord,
 )
-from rating.core.counters import Readings
 from rating.core.creditnotes import CreditDraft, CreditNote
-from rating.core.deliveries import Attempt, Delivery
-from rating.core.documents import Document, Form
 from rating.core.invoices import Draft, Invoice
 from rating.core.items import Item
 from rating.core.lifecycle import InvoiceEntry
-from rating.core.meters import Meter
 from rating.core.money import Money
-from rating.core.notices import Notification, Preference, Told
 from rating.core.payouts import Payout, StatementDraft
 from rating.core.periods import Period
-from rating.core.presets import Preset
-from rating.core.reports import Report
 from rating.core.subscriptions import Pause, Subscription
-from rating.core.taxation import TaxDecision, TaxQuestion
 from rating.core.wallets import Grant, LowBalance, Move, Wallet, WalletGlance
 from rating.core.windows import Adjustment, Closing, Completeness, Evidence, Held, Usage
-
-
-class CounterSource(Protocol):
-    """Where counter samples come from."""
-
-    def read(self, meter: Meter, window: Period) -> Readings:
-        """Everything `core.counters` needs to decide this window, and what the source said about its own answer.
-
-        The same window read twice while nothing was added gives equal readings. A partial answer is never passed off
-        as a whole one: its warnings are in the readings.
-
-        Raises:
-            EdgeUnavailable: unreachable, timed out, or failing; a retry may succeed.
-            EdgeRefused: it answered that this question is wrong (bad query, unauthorised, not Prometheus at all).
-            EdgeDisagrees: its counters hold what no counter can count to (NaN, infinity).
-            WindowStillOpen: by the source's own clock the window has not ended and settled.
-            SamplesMissing: the window lies beyond what the source retains.
-        """
-
-
-class Estimate(StrEnum):
-    """A query that usage is commonly estimated by, over a whole period."""
-
-    INCREASES = "increases"
-    """`increase(m[1h])` at the end of each hour, summed."""
-    RATES = "rates"
-    """`rate(m[5m]) * 3600` at the end of each hour, summed: the rate on a board taken for the hour's."""
-    WHOLE = "whole"
-    """One `increase()` over the whole period."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimated:
-    quantities: Mapping[str, int]
-    """By consumer, rounded to the meter's resolution."""
-    warnings: tuple[str, ...] = ()
-    """What the source said against its own answer."""
-
-
-class Estimates(Protocol):
-    """Where the obvious queries are asked. Nothing is ever billed from them."""
-
-    def estimate(self, meter: Meter, period: Period, by: Estimate) -> Estimated:
-        """Usage of every consumer over the hours that begin inside `period`.
-
-        Raises:
-            EdgeUnavailable: unreachable, timed out, or failing; a retry may succeed.
-            EdgeRefused: it will not answer this question, for example because it would load too many samples.
-            EdgeDisagrees: it answered with something that is no number.
-            SamplesMissing: the period lies beyond what the source retains, so the estimate would be unfairly low.
-        """
-
-
-class Verdict(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-class Diagnosis(NamedTuple):
-    """One thing that was looked at, and what to do about it."""
-
-    verdict: Verdict
-    about: str
-    """The server or the meter."""
-    what: str
-    hint: str = ""
-
-
-@runtime_checkable
-class Examinable(Protocol):
-    """A source that can say whether it is fit to bill from."""
-
-    def examine(self, meters: Sequence[Meter], *, longest_period: timedelta, now: datetime) -> Iterator[Diagnosis]:
-        """Look at the servers, then at each meter. Never raises for what it finds: that is a diagnosis."""
-
-    def recognise(self, presets: Mapping[str, Preset], billed: Collection[str], now: datetime) -> Iterator[Diagnosis]:
-        """Known gateways whose counters are there and not billed yet. Never raises for what it finds either."""
+from rating.ports.notices import Notices
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,57 +84,6 @@ class Accrual(NamedTuple):
     """In the meter's resolution."""
     amount: str
     """Exact, in major units, as `numerator/denominator`."""
-
-
-class Notices(Protocol):
-    """The part of the book that is about telling people. Its entries are as append-only as all others.
-
-    Raises as Book does.
-    """
-
-    def hear(self, alerts: Sequence[Alert], *, at: datetime) -> int:
-        """Keep alerts that were heard; returns how many are new. In any order and however often: each once."""
-
-    def heard(self, since: datetime) -> tuple[Heard, ...]:
-        """Alerts first heard at or after `since`, by when, then by key."""
-
-    def tell(self, notifications: Sequence[Notification], *, at: datetime) -> tuple[Notification, ...]:
-        """Keep notifications with the ways they are to go out on, all in one transaction; returns those that are new.
-
-        What is told already under its key is the same entry whatever its numbers are by now: the first ones stand.
-        """
-
-    def told(self, keys: Collection[str]) -> frozenset[str]:
-        """Which of these keys are told: cheap to ask often."""
-
-    def notifications(self, *, customer: str | None = None, since: datetime | None = None) -> tuple[Told, ...]:
-        """Notifications by when they were told, then by id."""
-
-    def notification(self, name: str) -> Told | None:
-        """The notification with this id."""
-
-    def deliveries(self, notification: str | None = None) -> tuple[Delivery, ...]:
-        """Every way of every notification (or of one) with its attempts, by when it was told, id and plan."""
-
-    def undelivered(self) -> tuple[Delivery, ...]:
-        """Those on which something is still to be done: cheap to ask often."""
-
-    def attempted(self, attempt: Attempt, *, at: datetime) -> bool:
-        """Keep an attempt. True when it is new; Contradiction when its number was kept with another outcome, BookError
-        for a way that was never planned, Overtaken when an attempt before it is missing.
-        """
-
-    def prefer(self, preference: Preference, *, at: datetime) -> bool:
-        """Keep what a customer wants to hear. False when that is what stands already."""
-
-    def preferences(self, customer: str | None = None) -> tuple[tuple[Preference, datetime], ...]:
-        """What stands, by customer and topic, and since when."""
-
-    def open_notification(self, name: str, *, at: datetime) -> bool:
-        """Keep that the customer has read it. False when that is known; BookError when there is none of this id."""
-
-    def opened(self, customer: str) -> Mapping[str, datetime]:
-        """The ids of what a customer has read, and when."""
 
 
 class Book(Notices, Protocol):
@@ -436,171 +297,6 @@ class Book(Notices, Protocol):
         """Try to be the only one doing `job` on this database until the context ends; False when somebody else is.
 
         The claim dies with the process that holds it.
-        """
-
-
-class TaxService(Protocol):
-    """Who decides how an invoice is taxed. It gives treatment and rates; amounts are ours."""
-
-    def decide(self, question: TaxQuestion) -> TaxDecision | None:
-        """How this invoice is taxed; None to leave it at what the plan says.
-
-        The same question gets the same treatment and rates as long as nobody changes them. An answer is whole or it is
-        an error: never a default for what could not be found out.
-
-        Raises:
-            NoTaxRuleCovers: it understood, and cannot say.
-            EdgeUnavailable: unreachable, timed out, or failing; a retry may succeed.
-            EdgeRefused: it says no to this program (unauthorised, not a tax service at all).
-            EdgeDisagrees: its answer is none, or contradicts itself.
-        """
-
-
-class Notifier(Protocol):
-    """One channel on which people are told."""
-
-    @property
-    def to_customer(self) -> bool:
-        """Does it end at the customer's own address, which it is then given? Preferences and quiet hours hold there."""
-
-    def preview(self, delivery: Delivery) -> str:
-        """What would be sent, readable by people, without secrets. Sends nothing."""
-
-    def deliver(self, delivery: Delivery, *, unsubscribe: str = "") -> str:
-        """Send it, with a link to hear no more of it where the channel has a place for one; returns what was answered.
-
-        Every attempt of one delivery carries the delivery's key, so that a receiver can drop what it has. What is said
-        in errors and answers holds no secret.
-
-        Raises:
-            EdgeUnavailable: not reached, not known there, or asked to wait (`retry_after`); a retry may succeed.
-            EdgeRefused: it was understood and declined; trying again changes nothing.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class ShownBoard:
-    """A board as it stands where people look at it."""
-
-    document: Mapping[str, Any]
-    folder: str
-    """The uid of its folder; empty for none."""
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class ShownPanel:
-    """A panel kept for everybody's boards, as it stands."""
-
-    model: Mapping[str, Any]
-    folder: str
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Something that happened at an instant, shown on graphs."""
-
-    at: datetime
-    text: str
-    tags: tuple[str, ...]
-    """The last one names what happened, and nothing else has it."""
-
-
-class Boards(Protocol):
-    """Where boards are shown. Nothing but what is named is ever touched.
-
-    Raises (every method):
-        EdgeUnavailable: unreachable or failing; a retry may succeed.
-        EdgeRefused: it says no (token, rights, or not the server we think it is).
-        EdgeDisagrees: somebody else changed the board since it was read.
-    """
-
-    def shown(self, uid: str) -> ShownBoard | None: ...
-
-    def keep_folder(self, uid: str, title: str) -> None:
-        """Make the folder when there is none with this uid; an existing one keeps its title."""
-
-    def show(self, document: Mapping[str, Any], folder: str, *, replaces: int | None) -> None:
-        """Show the board in the folder. `replaces` is the version it takes the place of, None when it is new."""
-
-    def source(self, uid: str) -> Mapping[str, Any] | None:
-        """The source of metrics with this uid."""
-
-    def keep_source(self, document: Mapping[str, Any], *, new: bool) -> None:
-        """Add the source of metrics, or replace the one with its uid."""
-
-    def panel(self, uid: str) -> ShownPanel | None: ...
-
-    def show_panel(self, uid: str, name: str, model: Mapping[str, Any], folder: str, *, replaces: int | None) -> None:
-        """Keep the panel in the folder, for any board to use. `replaces` as `show` has it."""
-
-    def marks(self, tags: Sequence[str]) -> frozenset[tuple[str, ...]]:
-        """The tags of every mark that has all of these."""
-
-    def mark(self, mark: Mark) -> None:
-        """Add a mark, whether or not there is one already."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    content: bytes
-    warnings: tuple[str, ...] = ()
-    """What a person must look at before it is sent, such as a name no font has glyphs for."""
-    notes: tuple[str, ...] = ()
-    """What it does without, such as an e-invoice inside the PDF, and why."""
-
-
-class Documents(Protocol):
-    """Where a document becomes what is sent."""
-
-    def render(self, document: Document, form: Form) -> Rendered:
-        """The same document gives the same bytes: no clock, no network, nothing random.
-
-        Raises:
-            EdgeUnavailable: a library or font it needs is not installed.
-            EdgeRefused: this form cannot say what the document says, such as three decimals in an e-invoice.
-            SpecError: the brand's files are wrong.
-        """
-
-
-class ReportPage(Protocol):
-    """What draws a report for people without Grafana."""
-
-    def page(self, report: Report) -> str:
-        """One HTML document that needs nothing else: no network, no second file. The same report gives the same text.
-
-        Names of consumers, plans and dimensions are data: none of them becomes markup or script.
-        """
-
-
-class Kind(StrEnum):
-    """What a column of a table holds. None is nothing, in any of them."""
-
-    TEXT = "text"
-    WHOLE = "whole"
-    """An integer of 64 bits."""
-    DAY = "day"
-    INSTANT = "instant"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows that are read as they are written down, never all at once."""
-
-    name: str
-    columns: Mapping[str, Kind]
-    rows: Iterator[tuple[object, ...]]
-
-
-class Tables(Protocol):
-    """Where tables are written down."""
-
-    def write(self, table: Table, folder: Path) -> tuple[Path, int]:
-        """Write it into the folder; the file is there whole or not at all. Returns it and how many rows it has.
-
-        Raises:
-            EdgeUnavailable: what writes it is not installed, or the folder cannot be written.
         """
 
 

@@ -1,0 +1,58 @@
+"""One Protocol per edge. Each docstring is a promise that every adapter keeps and one suite of tests checks."""
+
+from rating.ports.book import (
+    Accrual,
+    AdjustmentEntry,
+    Book,
+    ClosingHead,
+    HeldEntry,
+    KeptCatalogue,
+    StoredBook,
+    UsageRow,
+)
+from rating.ports.notices import Notices, Notifier
+from rating.ports.services import TaxService
+from rating.ports.showing import (
+    Boards,
+    Documents,
+    Kind,
+    Mark,
+    Rendered,
+    ReportPage,
+    ShownBoard,
+    ShownPanel,
+    Table,
+    Tables,
+)
+from rating.ports.sources import CounterSource, Diagnosis, Estimate, Estimated, Estimates, Examinable, Verdict
+
+__all__ = [
+    "Accrual",
+    "AdjustmentEntry",
+    "Boards",
+    "Book",
+    "ClosingHead",
+    "CounterSource",
+    "Diagnosis",
+    "Documents",
+    "Estimate",
+    "Estimated",
+    "Estimates",
+    "Examinable",
+    "HeldEntry",
+    "KeptCatalogue",
+    "Kind",
+    "Mark",
+    "Notices",
+    "Notifier",
+    "Rendered",
+    "ReportPage",
+    "ShownBoard",
+    "ShownPanel",
+    "StoredBook",
+    "Table",
+    "Tables",
+    "TaxService",
+    "UsageRow",
+    "Verdict",
+]
