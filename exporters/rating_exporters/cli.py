@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from . import events_command
+from . import cloud_command, events_command
 from .handover import ASIDE, exported, hand_over, taken_over, whole
 from .lint import lint
 from .logs_command import add_options, serve
@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     events_command.add_options(
         commands.add_parser("events", help="count the messages of a broker and serve the totals")
     )
+    cloud_command.add_options(commands.add_parser("cloud", help="count what a cloud's gateway counted per consumer"))
     chosen = parser.parse_args(arguments)
     if chosen.command == "lint":
         return _lint(chosen.url, chosen.timeout)
@@ -42,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _state(chosen.directory) if chosen.verb == "check" else _move(chosen)
     if chosen.command == "events":
         return events_command.run(chosen)
+    if chosen.command == "cloud":
+        return cloud_command.run(chosen)
     return serve(chosen)
 
 

@@ -7,12 +7,10 @@ Leaves what a message adds to `events`.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import sqlite3
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +27,6 @@ KEPT_ASIDE = 10_000  # messages set aside whose text is kept
 MAX_ASIDE = 64 << 10  # bytes of a body kept
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS positions (partition TEXT PRIMARY KEY, topic TEXT NOT NULL, position TEXT NOT NULL,
     note TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (topic TEXT, digest BLOB, number INTEGER NOT NULL, PRIMARY KEY (topic, digest))
@@ -74,34 +71,16 @@ class EventState:
     ) -> None:
         self.path = path
         self.kept_ids = kept_ids
-        self._lock_file = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(self._lock_file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock_file)
-            raise BlockingIOError(f"{path}: another process counts into this state; one at a time") from None
+        self._lock_file = totals.claimed(path, shared=shared)
         try:
             self._database = _connected(path)
             self._reader = _connected(path)  # a scrape waits for no batch
-            self._database.executescript(totals.PRAGMAS + totals.SCHEMA + SCHEMA)
-            self.id = self._agreed(settings)
+            self._database.executescript(totals.PRAGMAS + totals.SCHEMA + totals.SETTINGS + SCHEMA)
+            self.id = totals.agreed(self._database, path, settings)
         except BaseException:
             os.close(self._lock_file)
             raise
         self._read_lock = Lock()
-
-    def _agreed(self, settings: Mapping[str, str]) -> str:
-        with totals.transaction(self._database):
-            for name, value in {"id": uuid.uuid4().hex, **settings}.items():
-                self._database.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, value))
-            known = dict(self._database.execute("SELECT name, value FROM settings"))
-        for name, value in settings.items():
-            if known[name] != value:
-                raise ValueError(
-                    f"{self.path}: it counts with {name} {known[name]}, and now {value} is asked for; "
-                    "totals of both cannot be one: use another state file"
-                )
-        return str(known["id"])
 
     def totals(self) -> Totals:
         """Everything committed so far."""

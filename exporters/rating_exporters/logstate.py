@@ -5,7 +5,6 @@ A crash at any moment leaves both as they were before the batch or both after it
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Mapping
@@ -44,12 +43,7 @@ class LogState:
     """The one writer of a state file; a second process is refused with BlockingIOError."""
 
     def __init__(self, path: Path) -> None:
-        self._lock_file = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock_file)
-            raise BlockingIOError(f"{path}: another process counts into this state; one at a time") from None
+        self._lock_file = totals.claimed(path)
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._database.executescript(totals.PRAGMAS + totals.SCHEMA + SCHEMA)
         self._lock = Lock()

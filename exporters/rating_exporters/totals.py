@@ -1,15 +1,19 @@
 """Totals in a SQLite file, added to inside the transaction of whoever says what they are the totals of.
 
-Decides how a total grows and where it must stop. Leaves positions, and so what "once" means, to `logstate` and
-`eventstate`.
+Decides how a total grows and where it must stop, who may count into a file, and that it keeps the meaning it was made
+with. Leaves positions, and so what "once" means, to `logstate`, `eventstate` and `cloudstate`.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import sqlite3
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeAlias
 
 from .records import LIMIT
@@ -21,8 +25,42 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS totals (metric TEXT, labels TEXT, total INTEGER NOT NULL, created REAL NOT NULL,
     PRIMARY KEY (metric, labels)) WITHOUT ROWID;
 """
+SETTINGS = """
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
 # FULL: a transaction that returned is on the disk, so no total falls below what a scrape has shown.
 PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+
+
+def claimed(path: Path, *, shared: bool = False) -> int:
+    """The lock of a state file, held until this descriptor is closed. BlockingIOError when another process has it."""
+    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise BlockingIOError(f"{path}: another process counts into this state; one at a time") from None
+    return lock
+
+
+def agreed(database: sqlite3.Connection, path: Path, settings: Mapping[str, str]) -> str:
+    """Keep what the totals mean beside them; returns the file's id. ValueError when it was made with other settings."""
+    with transaction(database):
+        for name, value in {"id": uuid.uuid4().hex, **settings}.items():
+            database.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, value))
+    return compared(database, path, settings)
+
+
+def compared(database: sqlite3.Connection, path: Path, settings: Mapping[str, str]) -> str:
+    """The file's id. ValueError when it was made with other settings."""
+    known = dict(database.execute("SELECT name, value FROM settings"))
+    for name, value in settings.items():
+        if known[name] != value:
+            raise ValueError(
+                f"{path}: it counts with {name} {known[name]}, and now {value} is asked for; "
+                "totals of both cannot be one: use another state file"
+            )
+    return str(known["id"])
 
 
 @contextmanager

@@ -37,12 +37,18 @@ EVENTS_READ: Final = "rating_exporters_events_read_total"
 EVENTS_LOST: Final = "rating_exporters_events_lost_total"
 EVENT_BACKLOG: Final = "rating_exporters_event_backlog"
 
+CLOUD_REQUESTS: Final = "cloud_requests_total"
+CLOUD_SHRUNK: Final = "rating_exporters_cloud_shrunk_total"
+CLOUD_READ_UNTIL: Final = "rating_exporters_cloud_read_until_timestamp_seconds"
+
 CONSUMER: Final = "consumer_id"
 ENDPOINT: Final = "endpoint"
 METHOD: Final = "method"
 STATUS: Final = "status"
 BILLABLE: Final = "billable"
 MODEL: Final = "model"
+CLOUD: Final = "cloud"
+PRODUCT: Final = "product"
 
 # Reserved label values wear angle brackets. A consumer id from outside that wears them too is answered with UNKNOWN,
 # so nobody can send himself to a bucket that another rule prices at nothing.

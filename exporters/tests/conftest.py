@@ -76,3 +76,8 @@ def broker_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
             return running[kind]
 
         yield server
+
+
+@pytest.fixture(scope="session")
+def cloud_peers() -> ModuleType:
+    return _loaded("cloud_peers")

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client import REGISTRY
 
-from rating_exporters import cli, events_command, vocabulary
+from rating_exporters import cli, cloud_command, events_command, vocabulary
 from rating_exporters.loglines import nginx
 from rating_exporters.logpresets import NAMES
 
@@ -53,12 +53,14 @@ def test_the_commands_parse(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cli, "serve", served)
     monkeypatch.setattr(events_command, "run", served)
+    monkeypatch.setattr(cloud_command, "run", served)
     for block in blocks("sh"):
         words = shlex.split(block.replace("\\\n", " "))
         assert words[0] == "rating-exporters"
         assert cli.main(words[1:]) == 0
-    events, options = seen
+    events, options, cloud = seen
     assert (events.broker, events.topic, events.check, events.decimals) == ("kafka", ["orders"], 20, 3)
+    assert (cloud.which, cloud.since, cloud.check, cloud.consumer) == ("azure", "2026-11-01", True, "subscription")
     assert options.route == ["/things/{id}", "/search"]
     rule = nginx(options.format, options.consumer)
     found = rule(b"acme|GET /things/7|200|12|2026-11-21T07:00:00+00:00")
