@@ -6,9 +6,10 @@ Decides whose a key is. A day is UTC's. CloudWatch has no dimension for keys or 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from .cloud import UNITS, Cell, CloudRefused, CloudUnavailable, Figure, consumer_named
@@ -39,7 +40,9 @@ class AwsUsage:
         import botocore.exceptions
         from botocore.config import Config
 
-        if consumer not in ("name", "customer", "id") and not consumer.removeprefix("tag:") != consumer:
+        if consumer not in ("name", "customer", "id") and not (
+            consumer.startswith("tag:") and len(consumer) > len("tag:")
+        ):
             raise ValueError(f"--consumer {consumer}: of a key there are name, customer, id and tag:NAME")
         self._errors = botocore.exceptions
         self.plans, self.consumer = tuple(sorted(set(plans))), consumer
@@ -62,14 +65,14 @@ class AwsUsage:
 
     def figures(self, since: datetime, until: datetime) -> Iterable[Figure]:
         with self._translated():
-            owners = {str(key["id"]): self._owner(key) for key in self._pages("get_api_keys", includeValues=False)}
+            owner = self._owners()
             plans = self._plans()
             found: list[Figure] = []
             at = since.date()
             while at < until.date():
                 last = min(at + timedelta(days=MOST_DAYS), until.date()) - timedelta(days=1)
                 for plan, product in plans.items():
-                    found += self._usage(plan, product, owners, at, last)
+                    found += self._usage(plan, product, owner, at, last)
                 at = last + timedelta(days=1)
             return found
 
@@ -82,7 +85,7 @@ class AwsUsage:
             )
         return {plan: name for plan, name in known.items() if not self.plans or plan in self.plans}
 
-    def _usage(self, plan: str, product: str, owners: dict[str, str], first: date, last: date) -> Iterator[Figure]:
+    def _usage(self, plan: str, product: str, owner: Callable[[str], str], first: date, last: date) -> Iterator[Figure]:
         pages = self._client.get_paginator("get_usage").paginate(
             usagePlanId=plan, startDate=first.isoformat(), endDate=last.isoformat()
         )
@@ -90,19 +93,24 @@ class AwsUsage:
             stated = date.fromisoformat(page.get("startDate", first.isoformat())[:10])
             begin = datetime.combine(stated, datetime.min.time(), UTC)
             for key, days in page.get("items", {}).items():
-                if key not in owners:
-                    self._by_value(owners)
                 for number, day in enumerate(days):
                     if not day:
                         continue
                     start = int((begin + number * self.unit).timestamp())
                     cell = Cell(f"{self.region}/{plan}", _digest(key), start)
-                    yield Figure(cell, owners.get(key, UNKNOWN), consumer_named(product), int(day[0]))
+                    yield Figure(cell, owner(key), consumer_named(product), int(day[0]))
 
-    def _by_value(self, owners: dict[str, str]) -> None:
-        """AWS's reference says that usage is listed by the keys' values, its examples show their ids: know both."""
-        for key in self._pages("get_api_keys", includeValues=True):
-            owners[str(key.get("value") or key["id"])] = self._owner(key)
+    def _owners(self) -> Callable[[str], str]:
+        """Whose a key is. AWS's reference says that usage is listed by keys' values, its examples show their ids: the
+        values are asked for only when an id is nobody's, and once."""
+        by_id = {str(key["id"]): self._owner(key) for key in self._pages("get_api_keys", includeValues=False)}
+
+        @cache
+        def by_value() -> dict[str, str]:
+            keys = self._pages("get_api_keys", includeValues=True)
+            return {str(key["value"]): self._owner(key) for key in keys if key.get("value")}
+
+        return lambda key: by_id[key] if key in by_id else by_value().get(key, UNKNOWN)
 
     def _owner(self, key: Mapping[str, Any]) -> str:
         if self.consumer.startswith("tag:"):

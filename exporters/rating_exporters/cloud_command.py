@@ -174,6 +174,10 @@ def _check(options: argparse.Namespace, cloud: Cloud, begin: datetime, reread: t
     shrunk: list[str] = []
     read = 0
     asked = stretches(begin, reached, now, reread, cloud.unit)
+    if not asked:
+        raise ValueError(
+            f"{options.state} was read until {reached:%Y-%m-%dT%H:%MZ}, and now it is {now:%Y-%m-%dT%H:%MZ}"
+        )
     for since, until in asked:
         figures = within(cloud.figures(since, until), since, until)
         read += len(figures)
