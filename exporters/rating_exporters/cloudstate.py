@@ -17,6 +17,7 @@ from threading import Lock
 from . import totals
 from .cloud import Cell, Decision, Figure, Known, Labels, decided
 from .totals import Totals
+from .vocabulary import CLOUD_REQUESTS, CLOUD_SHRUNK
 
 KEPT = timedelta(days=100)  # cells older than this before the last reading are forgotten
 MOST_REREAD = timedelta(days=90)  # so nothing is asked for again that was forgotten
@@ -38,10 +39,14 @@ class CloudState:
         try:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.executescript(totals.PRAGMAS + totals.SCHEMA + totals.SETTINGS + SCHEMA)
+            self._totals: Totals = totals.read(self._database)
+            if others := {metric for metric, _ in self._totals} - {CLOUD_REQUESTS, CLOUD_SHRUNK}:
+                raise ValueError(
+                    f"{path}: it counts {', '.join(sorted(others))}; a cloud needs a state file of its own"
+                )
             totals.agreed(self._database, path, settings)
             self._database.execute("INSERT OR IGNORE INTO readings VALUES ('begin', ?)", (int(begin.timestamp()),))
             self._lock = Lock()
-            self._totals: Totals = totals.read(self._database)
         except BaseException:
             os.close(self._lock_file)
             raise

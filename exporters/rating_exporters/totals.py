@@ -55,9 +55,9 @@ def compared(database: sqlite3.Connection, path: Path, settings: Mapping[str, st
     """The file's id. ValueError when it was made with other settings."""
     known = dict(database.execute("SELECT name, value FROM settings"))
     for name, value in settings.items():
-        if known[name] != value:
+        if known.get(name) != value:
             raise ValueError(
-                f"{path}: it counts with {name} {known[name]}, and now {value} is asked for; "
+                f"{path}: it counts with {name} {known.get(name, 'of another kind')}, and now {value} is asked for; "
                 "totals of both cannot be one: use another state file"
             )
     return str(known["id"])

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from rating_exporters import cli, cloud_command
+from rating_exporters.brokers import Message
 from rating_exporters.cloud import (
     Cell,
     CloudCounter,
@@ -39,6 +40,7 @@ from rating_exporters.cloud import (
 from rating_exporters.cloud_aws import AwsUsage
 from rating_exporters.cloud_http import JsonApi
 from rating_exporters.cloudstate import CloudState
+from rating_exporters.eventstate import Counted, EventState, Verdict
 
 NOW = datetime(2026, 11, 24, 15, 30, tzinfo=UTC)
 TODAY = datetime(2026, 11, 24, tzinfo=UTC)
@@ -241,6 +243,24 @@ def test_totals_of_two_meanings_are_never_one(peer: Any, run: Run, capsys: pytes
     assert run(peer, "--consumer", other) == 2
     assert f"and now {other} is asked for" in capsys.readouterr().err
     assert run(peer, "--consumer", other, mode="--check") == 2
+
+
+def test_the_state_of_another_exporter_is_left_alone(
+    azure: Any, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = EventState(tmp_path / "state", {"format": "json"})
+    delivery = Message("orders", "orders/0", (1,), b"")
+    counted = Counted(((("events_total", ("c0", "orders")), 1),))
+    events.commit([Verdict(delivery, (counted,))], 0)
+    before = events.totals()
+    events.close()
+    assert run(azure, mode="--check") == 2
+    assert "it counts with cloud of another kind, and now azure is asked for" in capsys.readouterr().err
+    assert run(azure) == 2
+    assert "it counts events_total, rating_exporters_events_read_total; a cloud needs" in capsys.readouterr().err
+    events = EventState(tmp_path / "state", {"format": "json"})
+    assert events.totals() == before
+    events.close()
 
 
 # The page.
