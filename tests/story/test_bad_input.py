@@ -137,9 +137,8 @@ def asked_of(desk: Desk, proxy: Proxy) -> range:
     [
         ("http://127.0.0.1:1", "Connection refused); is it running there?"),
         ("{url}/grafana", "HTTP 404; RATING_PROMETHEUS_URL has no Prometheus API under it, check its path"),
-        ("prometheus:9090x", "is not a URL"),
     ],
-    ids=["down", "a wrong path", "no URL at all"],
+    ids=["down", "a wrong path"],
 )
 def test_a_prometheus_that_is_not_there(desk: Desk, prometheus: str, told: World, wrong: str, sentence: str) -> None:
     desk.set(PROMETHEUS_URL=wrong.format(url=prometheus))
@@ -150,6 +149,13 @@ def test_a_prometheus_that_is_not_there(desk: Desk, prometheus: str, told: World
     assert desk.types("doctor")[0] == FAILED
     desk.set(PROMETHEUS_URL=prometheus)
     repaired(desk, told)
+
+
+def test_a_prometheus_without_a_url_is_wrong_input(desk: Desk) -> None:
+    desk.set(PROMETHEUS_URL="prometheus:9090x")
+    code, said = desk.types(*ASKED)
+    assert (code, len(lines(said))) == (WRONG_INPUT, 1), said
+    assert 'RATING_PROMETHEUS_URL: "prometheus:9090x" is not a URL; write it like http://' in said
 
 
 def test_a_prometheus_that_doubts_its_own_answer(desk: Desk, proxy: Proxy, told: World) -> None:

@@ -75,7 +75,8 @@ WHAT_FOLLOWS = {
     Spoil.CUT_SHORT: EdgeUnavailable,
     Spoil.UNAVAILABLE: EdgeUnavailable,
     Spoil.ERROR: EdgeUnavailable,
-    Spoil.TOO_MANY: EdgeRefused,
+    # A question about counters that is too large is asked again in halves; the others are refused.
+    Spoil.TOO_MANY: (EdgeRefused, Closing),
     Spoil.HTML: EdgeRefused,
     Spoil.WARNINGS: Held,
     # Where the lost half does not add up the window is read again at once, and the second answer is whole.
