@@ -13,6 +13,11 @@ from types import ModuleType
 from typing import Any, Self
 
 import pytest
+from hypothesis import settings
+
+# Nothing is asserted on the clock: a busy machine is no failure.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def _loaded(name: str) -> ModuleType:

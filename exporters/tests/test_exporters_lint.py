@@ -109,13 +109,13 @@ def test_the_command_scrapes_prints_and_says_by_its_status(address: str, capsys:
 
 
 def test_state_shows_totals_over_all_slots_and_names_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["state", str(tmp_path)]) == 2
+    assert main(["state", "check", str(tmp_path)]) == 2
     stores = [DurableStore(tmp_path, None, sync=False) for _ in range(2)]
     for n, store in enumerate(stores):
         store.counter("calls_total", "Calls.", ("consumer_id",)).labels("acme").inc(n + 1)
         store.counter("open_seconds_total", "Open.", scale=1000).inc(0.25)
     capsys.readouterr()
-    assert main(["state", str(tmp_path)]) == 0
+    assert main(["state", "check", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "slot-0001.counts: 2 series, good" in shown
     assert "calls_total: 3 over 2 series" in shown
@@ -126,5 +126,5 @@ def test_state_shows_totals_over_all_slots_and_names_damage(tmp_path: Path, caps
     body = bytearray(path.read_bytes())
     body[70] ^= 1
     path.write_bytes(body)
-    assert main(["state", str(tmp_path)]) == 1
+    assert main(["state", "check", str(tmp_path)]) == 1
     assert "error: " in capsys.readouterr().out

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -166,27 +167,33 @@ def collect(
     # gather, decide
     read = partial(_outcome, released=released)
     several = len(waiting) >= PARALLEL_FROM and readers
-    outcomes = in_order([source, *readers], waiting, read, stopped.keys(), stopping) if several else None
-    for done, (entry, outcome) in enumerate(outcomes or one_by_one(source, waiting, read, stopped.keys(), stopping)):
-        if outcome is None:
-            passed += 1
-            continue
-        progress(done, len(waiting), entry)
-        if isinstance(outcome, RatingError):
-            stop(entry, outcome)
-            passed += 1
-            continue
+    outcomes = (
+        in_order([source, *readers], waiting, read, stopped.keys(), stopping)
+        if several
+        else one_by_one(source, waiting, read, stopped.keys(), stopping)
+    )
+    # Ended here, also where the book gives up: the garbage collector might let a reader wait for itself.
+    with closing(outcomes):
+        for done, (entry, outcome) in enumerate(outcomes):
+            if outcome is None:
+                passed += 1
+                continue
+            progress(done, len(waiting), entry)
+            if isinstance(outcome, RatingError):
+                stop(entry, outcome)
+                passed += 1
+                continue
 
-        # apply
-        if isinstance(outcome, Held):
-            held.append(Held(outcome.meter, outcome.window, outcome.reason))
-            if not dry_run:
-                book.hold(outcome, at=now)
-        else:
-            consumers = len({row.consumer for row in outcome.usage})
-            heads.append(Closed(outcome.meter, outcome.window, outcome.completeness, consumers))
-            if dry_run or book.close(outcome, meter_digest=meter_digest(entry.meter), at=now):
-                closed(outcome)
+            # apply
+            if isinstance(outcome, Held):
+                held.append(Held(outcome.meter, outcome.window, outcome.reason))
+                if not dry_run:
+                    book.hold(outcome, at=now)
+            else:
+                consumers = len({row.consumer for row in outcome.usage})
+                heads.append(Closed(outcome.meter, outcome.window, outcome.completeness, consumers))
+                if dry_run or book.close(outcome, meter_digest=meter_digest(entry.meter), at=now):
+                    closed(outcome)
 
     return Collected(tuple(heads), tuple(held), tuple(stopped.values()), passed, redefined)
 

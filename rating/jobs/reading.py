@@ -6,7 +6,7 @@ Decides who reads what and when. Nothing is entered in the book here: one thread
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
@@ -35,7 +35,7 @@ def one_by_one(
     read: Read,
     stopped: AbstractSet[str],
     stopping: Callable[[], bool],
-) -> Iterator[tuple[Due, Outcome | None]]:
+) -> Generator[tuple[Due, Outcome | None], None, None]:
     """Each window with what came of it; None where it was not read, because its meter stopped or the run ends."""
     over = False
     for entry in waiting:
@@ -49,7 +49,7 @@ def in_order(
     read: Read,
     stopped: AbstractSet[str],
     stopping: Callable[[], bool],
-) -> Iterator[tuple[Due, Outcome | None]]:
+) -> Generator[tuple[Due, Outcome | None], None, None]:
     """The same by several readers at once. Each meter's windows come oldest first; meters take turns.
 
     Args:

@@ -146,8 +146,9 @@ def test_asked_to_leave_while_catching_up(
 ) -> None:
     """It finishes the window at hand, oldest first, and leaves in order; the next run goes on from there."""
     database = f"sqlite:///{tmp_path / 'book.db'}"
-    proxy.spoil(lambda number: Spoil.SLOW if number % 4 == 0 else None)
-    with Engine(tmp_path / "first", platform.settings(database, PROMETHEUS_URL=proxy.url)) as engine:
+    proxy.spoil(lambda number: Spoil.SLOW)
+    slowly = {"COLLECT_WORKERS": "1", "PROMETHEUS_READ": "promql", "PROMETHEUS_QUERIES": "1"}
+    with Engine(tmp_path / "first", platform.settings(database, PROMETHEUS_URL=proxy.url, **slowly)) as engine:
         assert engine.url
         until(lambda: closed(database) >= 2)
         behind = engine.metrics()["rating_collect_lag_seconds", "calls"] / HOUR.total_seconds()
