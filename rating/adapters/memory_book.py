@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from rating.adapters.memory_notices import MemoryNotices
+from rating.adapters.memory_publications import MemoryPublications
 from rating.core.creditnotes import CreditDraft, CreditNote, creditable, fits
 from rating.core.entries import (
     adjustable,
@@ -59,7 +60,7 @@ from rating.core.windows import Adjustment, Closing, Completeness, Held, Usage
 from rating.ports import Accrual, AdjustmentEntry, ClosingHead, HeldEntry, KeptCatalogue, UsageRow
 
 
-class MemoryBook(MemoryNotices):
+class MemoryBook(MemoryNotices, MemoryPublications):
     """Safe to share between threads; gone with the process."""
 
     def __init__(self) -> None:

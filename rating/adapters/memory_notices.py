@@ -19,6 +19,7 @@ class MemoryNotices:
     _turn: threading.RLock
 
     def __init__(self) -> None:
+        super().__init__()
         self._alerts: dict[str, Heard] = {}
         self._notifications: dict[str, Told] = {}
         """By id."""

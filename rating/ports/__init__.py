@@ -11,6 +11,7 @@ from rating.ports.book import (
     UsageRow,
 )
 from rating.ports.notices import Notices, Notifier
+from rating.ports.publishing import InvoiceGateway, Publications, Trail
 from rating.ports.services import TaxService
 from rating.ports.showing import (
     Boards,
@@ -40,11 +41,13 @@ __all__ = [
     "Estimates",
     "Examinable",
     "HeldEntry",
+    "InvoiceGateway",
     "KeptCatalogue",
     "Kind",
     "Mark",
     "Notices",
     "Notifier",
+    "Publications",
     "Rendered",
     "ReportPage",
     "ShownBoard",
@@ -53,6 +56,7 @@ __all__ = [
     "Table",
     "Tables",
     "TaxService",
+    "Trail",
     "UsageRow",
     "Verdict",
 ]

@@ -15,6 +15,7 @@ from rating.adapters.store.bulk import insert_rows
 from rating.adapters.store.claims import Claims
 from rating.adapters.store.engine import Database
 from rating.adapters.store.notices import StoreNotices
+from rating.adapters.store.published import StorePublications
 from rating.adapters.store.tables import ENTRIES
 from rating.adapters.store.tables import accruals as accruals_table
 from rating.adapters.store.tables import closings as closings_table
@@ -67,7 +68,7 @@ def migrate(url: str) -> tuple[str | None, str]:
         database.close()
 
 
-class StoreBook(StoreNotices):
+class StoreBook(StoreNotices, StorePublications):
     """Safe to share between threads. Closes its connections at the end of `with`."""
 
     def __init__(self, database: Database) -> None:

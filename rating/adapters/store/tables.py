@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0006"
+REVISION = "0007"
 """The schema this code reads and writes; the newest file in migrations/versions."""
 
 METADATA = MetaData(
@@ -472,6 +472,48 @@ statement_lines = _table(
 )
 """The lines inside `statements.content`, spread out for SQL; `source` is the line of a paper that is shared."""
 
+publications = _table(
+    "publications",
+    Column("id", INT, primary_key=True),
+    _text("gateway"),
+    _text("subject"),
+    _int("number"),
+    _text("outcome"),
+    _int("final"),
+    _text("said"),
+    _int("retry_after"),
+    _int("at"),
+    UniqueConstraint("gateway", "subject", "number"),
+)
+"""How far each subject has come at each gateway; `final` is 1 where nothing more is to be done unless a person asks."""
+
+remote_names = _table(
+    "remote_names",
+    Column("id", INT, primary_key=True),
+    _text("gateway"),
+    _text("subject"),
+    _text("part"),
+    _text("name"),
+    _int("at"),
+    UniqueConstraint("gateway", "subject", "part"),
+    Index(None, "gateway", "name"),
+)
+"""What a gateway calls what was made there."""
+
+signals = _table(
+    "signals",
+    Column("id", INT, primary_key=True),
+    _text("gateway"),
+    _text("name"),
+    _text("kind"),
+    _int("occurred_at"),
+    _text("content"),
+    _int("at"),
+    UniqueConstraint("gateway", "name"),
+    Index(None, "gateway", "occurred_at"),
+)
+"""What a gateway told us. How far it has come in the book is in `publications`, as of any subject."""
+
 accruals = _table(
     "accruals",
     Column("id", INT, primary_key=True),
@@ -515,5 +557,8 @@ ENTRIES = (
     resumptions,
     statements,
     statement_lines,
+    publications,
+    remote_names,
+    signals,
 )
 """Append-only: the database refuses to change or remove their rows."""

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from sqlalchemy import Connection, create_engine, text
 
+from rating.core import publications
 from rating.core.alerts import Alert
 from rating.core.canonical import digest
 from rating.core.consolidated import together
@@ -26,6 +27,7 @@ from rating.core.partners import PartnerLine
 from rating.core.payouts import StatementDraft
 from rating.core.periods import Period
 from rating.core.prices.price import Portion
+from rating.core.publications import Progress, RemoteName, Signal
 from rating.core.subscriptions import Subscription
 from rating.core.wallets import Grant
 from rating.core.windows import Adjustment, Closing, Completeness, Held, Usage
@@ -63,6 +65,9 @@ def fill(book: Book, consumers: tuple[str, ...] = ("c42", "c77"), late: bool = T
     book.tell([told], at=NOW)
     book.attempted(Attempt(told.id, "crm", 1, Outcome.DELIVERED), at=NOW)
     book.prefer(Preference("c42", Topic.USAGE, False, "link"), at=NOW)
+    begun = Progress("stripe", "invoice/INV-000001", 1, publications.Outcome.BEGUN)
+    book.progress([begun], [RemoteName("stripe", "invoice/INV-000001", "", "in_1")], at=NOW)
+    book.signal(Signal("stripe", "evt_1", "invoice.paid", NOW, "{}"), at=NOW)
     book.open_notification(told.id, at=NOW)
     book.show_accruals([Accrual("c42/pro/2026-08-01", "api", START, 516, "516/100")], at=NOW)
 

@@ -24,6 +24,7 @@ COLUMN = {
     "sections": "lines", "invoice_entries": "minor", "credit_notes": "total_minor", "credit_lines": "minor",
     "statements": "total_minor", "statement_lines": "minor",
     "items": "content", "pauses": "start", "resumptions": "end",
+    "publications": "outcome", "remote_names": "name", "signals": "content",
 }  # fmt: skip
 
 

@@ -122,7 +122,8 @@ DEFECTS = (
     Defect(5, "a window below the coverage asked for is billed", f"{COUNTERS}.decide",
            "if evidence.coverage < meter.coverage:", "if False:", NEVER_ABSENT),
     Defect(5, "a window that cannot be read is left out, and the next one taken", "rating.jobs.collect",
-           "                stop(entry, outcome)\n                passed += 1\n", "                passed += 1\n", NEVER_ABSENT),
+           "                stop(entry, outcome)\n                passed += 1\n", "                passed += 1\n",
+           NEVER_ABSENT),
     Defect(5, "samples that are gone are no reason to hold", "rating.jobs.collect",
            "        return Held(entry.meter.name, entry.window, str(error))\n",
            "        from rating.core.counters import Readings\n"

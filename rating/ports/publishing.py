@@ -1,0 +1,90 @@
+"""Whoever collects the money: what the book remembers of them, and what they are asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from rating.core.publications import Dispatch, HeardSignal, Progress, Progressed, RemoteName, Signal
+
+
+class Publications(Protocol):
+    """The part of the book about what was carried to gateways and what they told us. Append-only as all others.
+
+    Raises as Book does.
+    """
+
+    def progress(self, entries: Sequence[Progress], names: Sequence[RemoteName] = (), *, at: datetime) -> int:
+        """Keep how far subjects have come, and what the gateway calls them, all in one transaction.
+
+        Returns how many entries and names are new; one that is kept already is nothing. Contradiction when an entry's
+        number was kept with another outcome or a name differs from the one that is kept, Overtaken when an entry before
+        it is missing.
+        """
+
+    def progressed(self, gateway: str, subject: str | None = None) -> tuple[Progressed, ...]:
+        """Entries about one subject, or about all of a gateway's, by subject and number."""
+
+    def unfinished(self, gateway: str) -> tuple[Progressed, ...]:
+        """Entries about subjects on which something is still to be done, by subject and number: cheap to ask often."""
+
+    def parked(self, gateway: str) -> tuple[Progressed, ...]:
+        """The last entry about each subject that waits for a person, by subject."""
+
+    def finished(self, gateway: str, kind: str) -> frozenset[str]:
+        """Subjects that begin with `kind/` and are done or parked there: cheap to ask often."""
+
+    def remote_names(self, gateway: str, subject: str | None = None) -> tuple[RemoteName, ...]:
+        """What the gateway calls the parts of a subject, or of all, by subject and part."""
+
+    def remotely(self, gateway: str, name: str) -> RemoteName | None:
+        """What of ours the gateway calls by this name."""
+
+    def signal(self, signal: Signal, *, at: datetime) -> bool:
+        """Keep what a gateway told us. True when it is new; Contradiction when its id was told with other words."""
+
+    def signals(self, gateway: str, *, waiting: bool = False) -> tuple[HeardSignal, ...]:
+        """What a gateway told us, by when it occurred, then by id; with `waiting` what is neither done nor parked."""
+
+
+class Trail(Protocol):
+    """What a gateway knows of its own earlier work on one dispatch. What it keeps outlives a crash."""
+
+    @property
+    def begun_at(self) -> datetime | None:
+        """When a call about this subject may first have been made; None when this is the very first attempt."""
+
+    def name(self, part: str = "", subject: str | None = None) -> str | None:
+        """What the gateway calls that part of the subject (of another one's, if named); None when it is not known."""
+
+    def keep(self, name: str, part: str = "", subject: str | None = None) -> None:
+        """Keep it, at once."""
+
+
+class InvoiceGateway(Protocol):
+    """Somebody who collects what was issued.
+
+    Its amounts are never its own: what it shows the customer equals our paper to the smallest unit, or it is not
+    finalised.
+    """
+
+    @property
+    def name(self) -> str:
+        """Names it among all gateways, for ever: entries of the book are kept under it."""
+
+    def preview(self, dispatch: Dispatch) -> str:
+        """What would be done, readable by people, without secrets. Calls nobody."""
+
+    def publish(self, dispatch: Dispatch, trail: Trail, *, now: datetime) -> str:
+        """Carry it there, once, however often it is asked and wherever it was cut off; returns what was done.
+
+        Everything made there is kept on the trail as soon as it is known. Every call that makes something carries a
+        key from the dispatch's content, so that a repetition finds the first answer; after the gateway has forgotten
+        its keys, it looks for what it made before making another.
+
+        Raises:
+            EdgeUnavailable: not reached, failing, or asked to wait (`retry_after`); a retry may succeed.
+            EdgeRefused: it was understood and declined, or cannot be said in the gateway's terms.
+            EdgeDisagrees: what is there contradicts our paper; nothing was finalised.
+        """
