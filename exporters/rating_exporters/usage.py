@@ -196,14 +196,14 @@ class Series:
         self.durations = durations
 
     def record(self, seconds: float, received: int, sent: int) -> None:
-        """Count one finished response, first of all that it was one."""
-        self.requests.inc()
+        """Count one response, and that it was one last of all: that count stands right before its last byte leaves."""
         if received:
             self.request_bytes.inc(received)
         if sent:
             self.response_bytes.inc(sent)
         if self.durations is not None:
             self.durations.observe(seconds)
+        self.requests.inc()
 
 
 def _method_and_template(endpoint: str) -> tuple[str, str]:

@@ -1,14 +1,22 @@
 """Counting in front of a WSGI application: one finished response, one count.
 
-The same promises as `asgi`: counted when the server has taken the last chunk (it asked for the next one and there was
-none), 500 when the application broke, 499 when the server closed the response early. Flask's route template is read
-from the request in the environ; for Django give `endpoint=django_endpoint`, for any other framework your own.
+The same promises as `asgi`: 500 when the application broke, 499 when the server closed the response early, and else
+counted when the server has taken the last chunk (it asked for the next one and there was none).
+
+Under gunicorn a response that declares its length is counted just before its last chunk is handed over instead. Sending
+wakes the client and lets go of the interpreter's lock, so a worker waits longest between its last byte and whatever it
+does next; a count that comes after is often not reached by a worker that is killed.
+
+Flask's route template is read from the request in the environ; for Django give `endpoint=django_endpoint`, for any
+other framework your own.
 """
 
 from __future__ import annotations
 
+import _socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from socket import MSG_PEEK
 from time import perf_counter
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -25,6 +33,8 @@ WSGIApp: TypeAlias = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 # A stream's bytes are counted while it runs, at most this often (seconds), and at its end.
 STREAM_INTERVAL = 1.0
+
+_MSG_DONTWAIT = getattr(_socket, "MSG_DONTWAIT", 0)  # not on Windows, where gunicorn is not either
 
 
 def flask_template(environ: Environ) -> str | None:
@@ -87,7 +97,9 @@ class _Exchange:
         self.headers: list[tuple[str, str]] = []
         self.endpoint: str | None = None
         self.ready: Series | None = None
-        self.sent = 0
+        self.length: int | None = None  # declared by the application
+        self.given = 0  # body bytes handed to the server
+        self.sent = 0  # those of them that are not counted yet
         self.counted = False
         self.input = _Input(environ["wsgi.input"]) if "wsgi.input" in environ else _Input(None)
         if "wsgi.input" in environ:
@@ -98,6 +110,7 @@ class _Exchange:
         digits = status[:3]
         self.status = int(digits) if digits.isdigit() else SERVER_BROKE
         self.headers = headers
+        self.length = _declared(headers)
         self.ready = None
         self.endpoint = (
             self._template()
@@ -135,6 +148,17 @@ class _Exchange:
         if self.ready is None:
             with suppress(Exception):  # what is wrong is said when it is counted
                 self.ready = self._found(self.status)
+
+    def ends_with(self, chunk: bytes) -> bool:
+        """Is the response whole after this chunk, and the client there to take it, as far as gunicorn lets us see?"""
+        self.given += len(chunk)
+        return self.given == self.length and _is_there(self.environ.get("gunicorn.socket"))
+
+    def hand_over(self, length: int) -> None:
+        """Count the response now, whose last chunk is the next thing the server sends."""
+        if self.method != "HEAD":
+            self.sent += length
+        self.count(self.status)
 
     def _found(self, status: int) -> Series:
         return self.metrics.series(self._who(), self._where(), self.method, status, self._billable(status))
@@ -175,12 +199,17 @@ class _Body:
         self.body = body
         self.chunks: Iterator[bytes] | None = None
         self.last = 0
+        self.held: bytes | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
         exchange = self.exchange
+        if self.held is not None:
+            chunk, self.held = self.held, None
+            exchange.hand_over(len(chunk))
+            return chunk
         if self.last:  # the server comes back: it has taken the chunk before
             exchange.took(self.last)
             self.last = 0
@@ -194,8 +223,12 @@ class _Body:
         except BaseException:
             exchange.count(SERVER_BROKE)
             raise
-        self.last = len(chunk)
         exchange.prepare()
+        if exchange.ends_with(chunk):
+            # Gunicorn sends the headers at the first chunk, whatever its length: they too would wake the client.
+            self.held = chunk
+            return b""
+        self.last = len(chunk)
         return chunk
 
     def close(self) -> None:
@@ -211,6 +244,25 @@ class _Body:
 class _SizedBody(_Body):
     def __len__(self) -> int:
         return len(self.body)  # type: ignore[arg-type]
+
+
+def _declared(headers: list[tuple[str, str]]) -> int | None:
+    """The body's length as the application declares it."""
+    found = next((value for name, value in headers if name.lower() == "content-length"), "")
+    return int(found) if found.isdecimal() and found.isascii() else None
+
+
+def _is_there(sock: object) -> bool:
+    """Has the client's side not been closed? False also where that cannot be told: no socket of the kernel's own."""
+    # A green socket would wait here for the client's next request, whatever the flags say.
+    if not isinstance(sock, _socket.socket):
+        return False
+    try:
+        return _socket.socket.recv(sock, 1, MSG_PEEK | _MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 class _Input:

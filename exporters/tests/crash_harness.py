@@ -66,10 +66,13 @@ class Api:
 
     def __init__(self, port: int, workers: int, state: Path | None, server: str = "uvicorn") -> None:
         self.port, self.server = port, server
-        environment = {**os.environ, **({"CRASH_STATE": str(state)} if state else {})}
+        self.environment = {**os.environ, **({"CRASH_STATE": str(state)} if state else {})}
         where = ["--port", str(port)] if server == "uvicorn" else ["--bind", f"127.0.0.1:{port}"]
-        command = [sys.executable, "-m", *SERVERS[server], *where, "--workers", str(workers)]
-        self.process = subprocess.Popen(command, env=environment, start_new_session=True)
+        self.command = [sys.executable, "-m", *SERVERS[server], *where, "--workers", str(workers)]
+        self.process = self.started()
+
+    def started(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(self.command, env=self.environment, start_new_session=True)
 
     def workers(self) -> list[int]:
         """The pids of the live workers; empty when the parent is gone."""
@@ -83,10 +86,12 @@ class Api:
             return []
 
     def wait_until_up(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while scrape(self.port) is None:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"no answer on port {self.port} within 30 s")
+                raise TimeoutError(f"no answer on port {self.port} within 60 s")
+            if self.process.poll() is not None:  # somebody's connection had the port for a moment
+                self.process = self.started()
             time.sleep(0.02)
 
     def kill_all(self) -> None:

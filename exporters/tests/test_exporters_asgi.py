@@ -190,6 +190,32 @@ def test_a_client_that_leaves_mid_stream_is_counted_once_as_499() -> None:
     assert requests(registry) == {("acme", "/stream", "GET", "499"): 1}
 
 
+def test_a_whole_answer_is_counted_when_its_last_chunk_is_handed_over_and_a_stream_chunk_is_not() -> None:
+    """Sending wakes the client; what a killed worker had not counted by then was often never counted."""
+    registry = CollectorRegistry()
+    seen = []
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"12", "more_body": True})
+        await send({"type": "http.response.body", "body": b"345"})
+
+    async def send(message: Any) -> None:
+        seen.append((message.get("body"), requests(registry)))
+        if message.get("body") == b"345":
+            raise OSError("the client went just now")
+
+    app = UsageMiddleware(answer, UsageMetrics(registry), from_header("x"))
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    with pytest.raises(OSError, match="just now"):
+        asyncio.run(app(scope, _nothing, send))
+    one = {("<anonymous>", "<unmatched>", "GET", "200"): 1}
+    assert seen == [(None, {}), (b"12", {}), (b"345", one)]
+    assert requests(registry) == one  # once, although the server broke over it
+    by = {"consumer_id": "<anonymous>", "endpoint": "<unmatched>", "method": "GET"}
+    assert registry.get_sample_value("api_response_bytes_total", by) == 5
+
+
 def test_a_cancelled_request_is_counted_as_499() -> None:
     registry = CollectorRegistry()
     started = asyncio.Event()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -117,6 +118,55 @@ def test_a_response_the_server_closes_early_is_499_with_the_bytes_it_took() -> N
     }
     by = {"consumer_id": "<anonymous>", "endpoint": "/things/<int:thing>", "method": "GET"}
     assert registry.get_sample_value("api_response_bytes_total", by) == 20 + 40
+
+
+def whole(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    start("200 OK", [("Content-Length", "5")])
+    return [b"12", b"345"]
+
+
+def nonzero(registry: CollectorRegistry) -> dict[tuple[str, ...], float]:
+    return {labels: count for labels, count in counts(registry).items() if count}
+
+
+def handed(app: Any, registry: CollectorRegistry, sock: object) -> list[tuple[bytes, dict[tuple[str, ...], float]]]:
+    """Each chunk as gunicorn gets it, with what was counted by then; it closes the response without asking for more."""
+    body = app({"PATH_INFO": "/", "REQUEST_METHOD": "GET", "gunicorn.socket": sock}, lambda *started: None)
+    chunks = []
+    for chunk in body:
+        chunks.append((chunk, nonzero(registry)))
+        if chunk == b"345":
+            break
+    body.close()
+    return chunks
+
+
+def test_under_gunicorn_a_whole_answer_is_counted_before_its_last_chunk_is_sent() -> None:
+    registry = CollectorRegistry()
+    app = UsageMiddlewareWSGI(whole, UsageMetrics(registry), from_header("x"))
+    mine, yours = socket.socketpair()
+    with mine, yours:
+        one = {("<anonymous>", "<unmatched>", "GET", "200"): 1.0}
+        # The empty chunk makes gunicorn send the headers: what wakes the client lies before the count.
+        assert handed(app, registry, mine) == [(b"12", {}), (b"", {}), (b"345", one)]
+        assert nonzero(registry) == one
+        by = {"consumer_id": "<anonymous>", "endpoint": "<unmatched>", "method": "GET"}
+        assert registry.get_sample_value("api_response_bytes_total", by) == 5
+        yours.sendall(b"GET /the-next HTTP/1.1")
+        assert (b"", one) in handed(app, registry, mine)  # a client that already asks for more is there
+        assert mine.recv(8) == b"GET /the"  # only looked at
+
+
+@pytest.mark.parametrize("what", ["gone", "green", "none"])
+def test_a_client_that_is_gone_or_cannot_be_seen_is_counted_when_the_last_chunk_was_taken(what: str) -> None:
+    registry = CollectorRegistry()
+    app = UsageMiddlewareWSGI(whole, UsageMetrics(registry), from_header("x"))
+    mine, yours = socket.socketpair()
+    yours.close()
+    with mine:
+        sock = {"gone": mine, "green": SimpleNamespace(recv=lambda *asked: b""), "none": None}[what]
+        assert handed(app, registry, sock) == [(b"12", {}), (b"345", {})]
+    assert nonzero(registry) == {("<anonymous>", "<unmatched>", "GET", "499"): 1}
 
 
 def test_the_old_write_callable_is_counted_too() -> None:
