@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from rating.adapters import notifiers
@@ -43,7 +44,11 @@ from rating.specs.channels import (
     channels,
 )
 from rating.specs.compile import compile_catalogue
+from rating.specs.gateways import GatewaySpec, StripeSpec, gateways
 from rating.specs.sources import SourceSpec, compile_sources, known_dialect, known_way, server_url
+
+if TYPE_CHECKING:
+    from rating.adapters.stripe.client import StripeAccount
 
 
 def load_catalogue(settings: Settings) -> Catalogue:
@@ -252,6 +257,31 @@ def open_taxes(settings: Settings) -> TaxService:
     if settings.tax_url.startswith("file://"):
         return AnsweredTaxes(Path(unquote(urlsplit(settings.tax_url).path)))
     return AskedTaxes(settings.tax_url, settings.tax_token)
+
+
+def gateway_specs(settings: Settings) -> dict[str, GatewaySpec]:
+    """Every gateway by its name, as RATING_GATEWAYS describes them; none without that setting.
+
+    Raises:
+        SpecError: the file cannot be read, or has mistakes.
+    """
+    if not settings.gateways:
+        return {}
+    return gateways(settings.gateways, _read(Path(settings.gateways), "set RATING_GATEWAYS to the file of gateways"))
+
+
+def open_stripe(name: str, spec: StripeSpec) -> StripeAccount:
+    """The account of one gateway; nobody is asked anything yet.
+
+    Raises:
+        SpecError: the extra `stripe` is not installed.
+    """
+    try:
+        from rating.adapters.stripe.client import StripeAccount
+    except ImportError as error:
+        hint = "pip install 'rating-engine[stripe]'"
+        raise SpecError((Finding(name, "the stripe library is not installed", hint),)) from error
+    return StripeAccount(name, spec.key, url=spec.url, requests_per_second=spec.requests_per_second)
 
 
 def open_tables(format: str) -> Tables:

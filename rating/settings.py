@@ -60,6 +60,7 @@ class Settings:
     hook_password: str = _setting("", "or basic authentication there", True)
     hook_open: str = _setting("", "yes: serve that hook without a secret, on a loopback address only")
     channels: str = _setting("", "YAML file of the channels notifications go out on, with their secrets")
+    gateways: str = _setting("", "YAML file of the gateways that collect our invoices, with their keys")
     public_url: str = _setting("", "where customers reach this engine: links in mails begin with it")
     token_secret: str = _setting("", "signs unsubscribe links and inbox tokens; at least 16 characters", True)
 

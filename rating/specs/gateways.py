@@ -1,0 +1,164 @@
+"""Gateways as written: who collects our invoices, by which key. In a file of its own: a catalogue is kept for ever.
+
+Decides what may be written, who takes which customer, and that a key for real money is used only where the author says
+so. No finding repeats a value that may be a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, PlainValidator
+
+from rating.core.collection import Collection
+from rating.errors import SpecError
+from rating.specs.fields import Key, Spec, key
+from rating.specs.findings import Findings, Place
+from rating.specs.nearest import or_one_of
+from rating.specs.source import read
+
+MOST_REQUESTS, MOST_WORKERS = 100, 16
+"""Stripe's published limit in live mode, and what one process does at once at most."""
+
+_KEY = re.compile(r"(sk|rk)_(test|live)_[A-Za-z0-9_]+\Z")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def _secret_key(value: object) -> str:
+    if not isinstance(value, str) or not _KEY.match(value):
+        raise ValueError("is not a secret key of Stripe's; write the one that begins with sk_test_ or rk_test_")
+    return value
+
+
+def _webhook_secret(value: object) -> str:
+    if not isinstance(value, str) or not value.startswith("whsec_") or not value.isprintable():
+        raise ValueError("is not the secret of a webhook endpoint; write the one that begins with whsec_")
+    return value
+
+
+def _local_url(value: object) -> str:
+    parts = urlsplit(value) if isinstance(value, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise ValueError("is not an address of a web service; write http://127.0.0.1:12111")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise ValueError("would carry the key in the clear; write https://, or an address of this machine")
+    return str(value).rstrip("/")
+
+
+def _link(value: object) -> str:
+    if not isinstance(value, str) or urlsplit(value).scheme != "https" or value.count("{number}") != 1:
+        raise ValueError("is no link to a document; write https://billing.example/invoices/{number}")
+    return value
+
+
+def _between(least: int, most: int) -> PlainValidator:
+    def checked(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(f"is not a whole number from {least} to {most}; write digits without quotes")
+        return value
+
+    return PlainValidator(checked)
+
+
+class StripeSpec(Spec):
+    """An account of Stripe's."""
+
+    kind: Literal["stripe"]
+    key: Annotated[str, PlainValidator(_secret_key)] = Field(repr=False)
+    webhook_secret: Annotated[str, PlainValidator(_webhook_secret)] = Field(default="", repr=False)
+    mode: Literal["invoices", "metered"] = "invoices"
+    """Whether our invoices are collected there, or our windows rated there."""
+    collection: Literal["send_invoice", "charge_automatically"] = "send_invoice"
+    days_until_due: Annotated[int, _between(0, 365)] = 30
+    """For an invoice on which no terms are agreed."""
+    live: bool = False
+    """A key for real money is used only where this is true."""
+    customers: list[Key] = Field(default_factory=list)
+    default: bool = False
+    documents: Annotated[str, PlainValidator(_link)] = ""
+    """Where the customer finds our paper, `https://billing.example/invoices/{number}`."""
+    requests_per_second: Annotated[int, _between(1, MOST_REQUESTS)] = 20
+    """Stripe publishes 100 in live mode and 25 in a sandbox, and 25 for most single calls."""
+    workers: Annotated[int, _between(1, MOST_WORKERS)] = 4
+    """Customers served at once."""
+    url: Annotated[str, PlainValidator(_local_url)] = ""
+    """Stripe itself when empty."""
+
+    @property
+    def real_money(self) -> bool:
+        return "_live_" in self.key[:8]
+
+
+GatewaySpec = StripeSpec
+KINDS: Mapping[str, type[GatewaySpec]] = {"stripe": StripeSpec}
+
+
+def gateways(name: str, text: str) -> dict[str, GatewaySpec]:
+    """The gateways written in a file, by name, in its order.
+
+    Raises:
+        SpecError: with every mistake; no secret is repeated in it.
+    """
+    document = read(name, text)
+    findings = Findings([document])
+    top = Place(0, ())
+    found: dict[str, GatewaySpec] = {}
+    written = document.value if isinstance(document.value, dict) else {}
+    named = written.get("gateways")
+    if set(written) != {"gateways"} or not isinstance(named, dict) or not named:
+        findings.add(top, "the file names no gateway", "write gateways: {NAME: {kind: stripe, key: ...}}")
+        named = {}
+    for gateway, raw in named.items():
+        spec = _gateway(gateway, raw, top.at("gateways", gateway), findings)
+        if spec is not None:
+            found[gateway] = spec
+    _one_for_each(found, top.at("gateways"), findings)
+    mistakes = findings.in_order()
+    if mistakes:
+        raise SpecError(mistakes)
+    return found
+
+
+def collection(specs: Mapping[str, GatewaySpec]) -> Collection:
+    """Who takes whom: whoever names the customer, else the default one, else the first of the file."""
+    ordinary = next((name for name, spec in specs.items() if spec.default), next(iter(specs), ""))
+    return Collection(ordinary, {customer: name for name, spec in specs.items() for customer in spec.customers})
+
+
+def _gateway(name: Any, raw: Any, place: Place, findings: Findings) -> GatewaySpec | None:
+    try:
+        key(name)
+    except ValueError:
+        findings.add(place, "is no name for a gateway", "use letters, digits, - _ and .")
+        return None
+    kind = raw.get("kind") if isinstance(raw, dict) else None
+    model = KINDS.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        findings.add(place, "has no kind that is known", or_one_of("", KINDS))
+        return None
+    spec = findings.checked(model, raw, place)
+    if spec is None:
+        return None
+    if spec.real_money and not spec.live:
+        findings.add(place.at("key"), "is a key for real money", "write live: true beside it, or take the test key")
+    if spec.live and not spec.real_money:
+        findings.add(place.at("live"), "is true and the key is one for tests", "take the live key, or leave live away")
+    if spec.real_money and spec.url:
+        findings.add(place.at("url"), "would send a key for real money elsewhere", "leave url away, or take a test key")
+    return spec
+
+
+def _one_for_each(specs: Mapping[str, GatewaySpec], place: Place, findings: Findings) -> None:
+    """At most one takes everybody else, and each customer is named once."""
+    ordinary = [name for name, spec in specs.items() if spec.default]
+    for name in ordinary[1:]:
+        findings.add(place.at(name, "default"), f'"{ordinary[0]}" is the default already', "leave one of them away")
+    taken: dict[str, str] = {}
+    for name, spec in specs.items():
+        for i, customer in enumerate(spec.customers):
+            before = taken.setdefault(customer, name)
+            if before != name or customer in spec.customers[:i]:
+                findings.add(place.at(name, "customers", i), f'"{customer}" is taken by "{before}" already')

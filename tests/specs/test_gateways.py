@@ -1,0 +1,86 @@
+"""The file of gateways: who takes whom, real money only where it is said, secrets repeated nowhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from rating.errors import SpecError
+from rating.specs.gateways import collection, gateways
+
+STRIPE = "kind: stripe, key: sk_test_51HfooBARbazQUX"
+KEY = "sk_test_51HfooBARbazQUX"
+LIVE = "rk_live_51HfooBARbazQUX"
+
+
+def test_a_gateway_in_two_lines() -> None:
+    found = gateways("gateways.yaml", f"gateways:\n  main: {{kind: stripe, key: {KEY}}}\n")
+    assert (found["main"].mode, found["main"].collection, found["main"].live) == ("invoices", "send_invoice", False)
+    assert found["main"].key == KEY
+    assert KEY not in repr(found)
+    assert collection(found).gateway_of("anybody") == "main"
+    assert collection({}).gateway_of("anybody") == ""
+
+
+def test_customers_go_to_who_names_them_and_the_rest_to_the_default() -> None:
+    found = gateways(
+        "gateways.yaml",
+        f"""
+        gateways:
+          eu: {{kind: stripe, key: {KEY}, customers: [acme]}}
+          us: {{kind: stripe, key: {KEY}, default: true, webhook_secret: whsec_abc}}
+        """,
+    )
+    who = collection(found)
+    assert [who.gateway_of(customer) for customer in ("acme", "globex")] == ["eu", "us"]
+    assert "whsec_abc" not in repr(found)
+
+
+def test_a_live_key_needs_a_word() -> None:
+    found = gateways("g.yaml", f"gateways:\n  main: {{kind: stripe, key: {LIVE}, live: true}}\n")
+    assert found["main"].real_money
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("", "the file names no gateway; write gateways:"),
+        ("main: {kind: stripe}", "the file names no gateway"),
+        ("gateways: {main: {kind: stripes}}", "has no kind that is known; known are stripe"),
+        ("gateways: {main: {kind: stripe}}", 'key "key" is missing'),
+        (f"gateways: {{main: {{kind: stripe, key: {LIVE}}}}}", "is a key for real money; write live: true beside it"),
+        (f"gateways: {{main: {{kind: stripe, key: {KEY}, live: true}}}}", "is true and the key is one for tests"),
+        (
+            f"gateways: {{main: {{kind: stripe, key: {LIVE}, live: true, url: 'https://x.example'}}}}",
+            "would send a key for real money elsewhere",
+        ),
+        (
+            f"gateways: {{main: {{kind: stripe, key: {KEY}, url: 'http://x.example'}}}}",
+            "would carry the key in the clear",
+        ),
+        ("gateways: {main: {kind: stripe, key: pk_test_123456}}", "is not a secret key of Stripe's"),
+        ("gateways: {main: {kind: stripe, key: 515151}}", "is not a secret key of Stripe's"),
+        (
+            f"gateways: {{main: {{kind: stripe, key: {KEY}, webhook_secret: hunter2}}}}",
+            "is not the secret of a webhook",
+        ),
+        (f"gateways: {{main: {{kind: stripe, key: {KEY}, workers: 99}}}}", "is not a whole number from 1 to 16"),
+        (
+            f"gateways: {{main: {{kind: stripe, key: {KEY}, documents: 'https://x.example'}}}}",
+            "is no link to a document",
+        ),
+        (
+            f"gateways: {{a: {{{STRIPE}, default: true}}, b: {{{STRIPE}, default: true}}}}",
+            '"a" is the default already',
+        ),
+        (
+            f"gateways: {{a: {{{STRIPE}, customers: [c]}}, b: {{{STRIPE}, customers: [c]}}}}",
+            '"c" is taken by "a" already',
+        ),
+    ],
+    ids=lambda text: text[:40],
+)
+def test_a_mistake_is_said_and_no_secret_is(written: str, said: str) -> None:
+    with pytest.raises(SpecError) as raised:
+        gateways("gateways.yaml", written)
+    assert said in str(raised.value)
+    assert not [secret for secret in (KEY, LIVE, "515151", "hunter2", "pk_test_123456") if secret in str(raised.value)]
