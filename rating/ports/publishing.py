@@ -88,3 +88,9 @@ class InvoiceGateway(Protocol):
             EdgeRefused: it was understood and declined, or cannot be said in the gateway's terms.
             EdgeDisagrees: what is there contradicts our paper; nothing was finalised.
         """
+
+    def finish(self, *, now: datetime) -> str:
+        """A round of publishing is over: hand on what was gathered in it; returns what was done, "" for nothing.
+
+        Raises as `publish` does; what was not handed on then is with the next round.
+        """

@@ -1,0 +1,83 @@
+"""The other sides that gateways speak to, each able to die under a gateway and to say what it holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from rating.adapters.handoff import FileGateway
+from rating.ports import InvoiceGateway
+
+
+class Died(BaseException):
+    """The process ended here."""
+
+
+class Peer(Protocol):
+    def empty(self) -> None:
+        """Begin anew: nothing stands there."""
+
+    def gateway(self) -> InvoiceGateway:
+        """A gateway as a new process opens it."""
+
+    def dying(self, call: int, *, after: bool) -> Any:
+        """While it is open, the process ends at the n-th effect on the other side (from 0), before or after it."""
+
+    def held(self) -> Counter[tuple[str, str, int]]:
+        """Kind, number and total in minor units of everything that stands there, as often as it does."""
+
+
+class FilePeer:
+    """A folder; its effects are the file system's own."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.folder, self.patch = folder / "handed", patch
+
+    def empty(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def gateway(self) -> FileGateway:
+        return FileGateway("files", self.folder)
+
+    @contextmanager
+    def dying(self, call: int, *, after: bool) -> Iterator[None]:
+        made = 0
+
+        def deadly(effect: Any) -> Any:
+            def one(*arguments: Any, **named: Any) -> Any:
+                nonlocal made
+                place, made = made, made + 1
+                if place == call and not after:
+                    raise Died
+                found = effect(*arguments, **named)
+                if place == call:
+                    raise Died
+                return found
+
+            return one
+
+        with self.patch.context() as patch:
+            for where, name in ((os, "fsync"), (Path, "rename"), (Path, "mkdir"), (Path, "unlink")):
+                patch.setattr(where, name, deadly(getattr(where, name)))
+            yield
+
+    def batches(self) -> list[dict[str, Any]]:
+        found = sorted((self.folder / "batches").glob("*.manifest.json"))
+        return [json.loads(one.read_bytes()) for one in found]
+
+    def held(self) -> Counter[tuple[str, str, int]]:
+        """What is in the batches: a reader looks nowhere else."""
+        found: Counter[tuple[str, str, int]] = Counter()
+        for batch in self.batches():
+            for line in (self.folder / "batches" / f"{batch['batch']:06d}.jsonl").read_text().splitlines():
+                said = json.loads(line)
+                found[said["kind"], said["number"], said["total_minor"] or 0] += 1
+        return found
