@@ -11,7 +11,7 @@ from rating.ports.book import (
     UsageRow,
 )
 from rating.ports.notices import Notices, Notifier
-from rating.ports.publishing import InvoiceGateway, Publications, Trail
+from rating.ports.publishing import InvoiceGateway, Publications, Trail, Unreported, UsageGateway
 from rating.ports.services import TaxService
 from rating.ports.showing import (
     Boards,
@@ -57,6 +57,8 @@ __all__ = [
     "Tables",
     "TaxService",
     "Trail",
+    "Unreported",
+    "UsageGateway",
     "UsageRow",
     "Verdict",
 ]

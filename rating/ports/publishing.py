@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
 
+from rating.core.money import Currency
+from rating.core.offers import RemoteContract
+from rating.core.parties import Customer
+from rating.core.provisions import Provision, Standing
 from rating.core.publications import Dispatch, HeardSignal, Progress, Progressed, RemoteName, Signal
+from rating.core.usageevents import UsageEvent
 
 
 class Publications(Protocol):
@@ -93,4 +98,59 @@ class InvoiceGateway(Protocol):
         """A round of publishing is over: hand on what was gathered in it; returns what was done, "" for nothing.
 
         Raises as `publish` does; what was not handed on then is with the next round.
+        """
+
+
+class Unreported(NamedTuple):
+    """An event that was declined, and why: a person looks."""
+
+    event: UsageEvent
+    why: str
+
+
+class UsageGateway(Protocol):
+    """Somebody who is told what was used, rates it by prices that were written there, and collects it.
+
+    It keeps the last number it was told for one customer, meter and hour. What it was told of a period is final once
+    the period's invoice is.
+
+    Raises (every method but `decimals`):
+        EdgeUnavailable: not reached, failing, or asked to wait (`retry_after`); a retry may succeed.
+        EdgeRefused: it was understood and declined, or cannot be said in the gateway's terms.
+        EdgeDisagrees: what is there contradicts what we know.
+    """
+
+    @property
+    def name(self) -> str:
+        """Names it among all gateways, for ever: entries of the book are kept under it."""
+
+    @property
+    def grace(self) -> timedelta:
+        """How long after the end of a billing period usage of it still counts."""
+
+    def decimals(self, currency: Currency) -> int | None:
+        """How many decimals its amounts in this currency have; None where it cannot bill it exactly. Calls nobody."""
+
+    def standing(self) -> Standing:
+        """What of ours stands there, put away or not. Changes nothing."""
+
+    def provide(self, provision: Provision, trail: Trail) -> str:
+        """Do it, once, however often it is asked and wherever it was cut off; returns what was done.
+
+        The names of what is made are kept on the trail, under the provision's subject. The meter of a price, and the
+        product of it, are known to the trail by then.
+        """
+
+    def subscribe(self, contract: RemoteContract, buyer: Customer | None, trail: Trail, *, now: datetime) -> str:
+        """Make the subscription stand there as the contract says: its prices, from when, until when.
+
+        It begins with the billing period in which it is first asked for, or with the contract. A change of prices
+        holds from the billing period under way on; an end is carried, also one that has passed. Its name is kept under
+        `subscription_subject`, once, however often it is asked and wherever it was cut off.
+        """
+
+    def report(self, events: Sequence[UsageEvent], customers: Mapping[str, str]) -> Sequence[Unreported]:
+        """Tell it these numbers; an event of a name it knows is nothing. `customers` are its names of the customers.
+
+        Returns what it declined. After an exception any of them may have been told; to tell all again is nothing.
         """

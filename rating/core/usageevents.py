@@ -1,0 +1,200 @@
+"""Usage events: closed windows as a gateway is told them, one whole number for each customer, meter and hour.
+
+Decides what is added up into one event, what its name is and which events a correction needs. A gateway of this kind
+keeps the last number it was told for an hour: telling it twice is nothing, and a correction tells the hour's new total,
+zero where nothing is left of it. Nothing is ever taken back by another call, which would have to come within a day.
+
+A window of an hour or longer is one event in the hour it begins in; shorter ones are summed to their hour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rating.core.canonical import digest
+from rating.core.offers import RECENT, RemoteContract, RemoteMeter
+from rating.core.periods import Period, align
+from rating.core.publications import usage_subject
+from rating.core.windows import Adjustment, Usage
+
+HOUR = timedelta(hours=1)
+INSIDE = timedelta(seconds=1)
+"""How far inside its window an event lies, so that no rule about bounds decides which period it belongs to."""
+OLDEST = RECENT
+"""Events from before that are not accepted."""
+AHEAD = timedelta(minutes=5)
+"""Nor are those from later than that, by the gateway's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEvent:
+    """What one customer used of one meter in one hour, as a whole number of metered units."""
+
+    meter: str
+    """The remote meter's key."""
+    customer: str
+    hour: datetime
+    at: datetime
+    """Inside the window."""
+    value: int
+    name: str
+    """The same for the same number about the same hour, and for no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One hour of one meter with the windows that begin in it."""
+
+    meter: str
+    hour: datetime
+    first: datetime
+    """The start of its first closed window."""
+    windows: int
+    revision: int
+    """Grows with every window that is closed in it and every adjustment of one."""
+    adjusted: tuple[Adjustment, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        return usage_subject(self.meter, self.hour, self.revision)
+
+    @property
+    def span(self) -> Period:
+        """What its windows begin in."""
+        return Period(self.hour, self.hour + HOUR)
+
+    def of(self, customer: str) -> str:
+        """The subject of one customer's event alone, where it had to be parked."""
+        return f"{self.subject}/{customer}"
+
+
+def buckets(meter: str, closed: Iterable[datetime], adjustments: Iterable[Adjustment]) -> tuple[Bucket, ...]:
+    """The hours of a meter with these closed windows, oldest first."""
+    starts: dict[datetime, list[datetime]] = {}
+    for start in closed:
+        starts.setdefault(align(start, HOUR), []).append(start)
+    adjusted: dict[datetime, list[Adjustment]] = {}
+    for one in adjustments:
+        adjusted.setdefault(align(one.window.start, HOUR), []).append(one)
+    found = []
+    for hour, theirs in sorted(starts.items()):
+        changes = tuple(adjusted.get(hour, ()))
+        found.append(Bucket(meter, hour, min(theirs), len(theirs), len(theirs) - 1 + len(changes), changes))
+    return tuple(found)
+
+
+def bucket_of(subject: str) -> tuple[str, datetime, int, str] | None:
+    """Meter, hour, revision and customer (empty for all) of a usage subject; None for any other subject."""
+    kind, _, rest = subject.partition("/")
+    words = rest.split("/", 3)
+    if kind != "usage" or len(words) < 3:
+        return None
+    hour = datetime.fromisoformat(words[1])
+    return words[0], hour, int(words[2]), words[3] if len(words) > 3 else ""
+
+
+def runs(wanted: Sequence[Bucket]) -> Iterator[Sequence[Bucket]]:
+    """Hours that follow each other, together: they are read at once."""
+    begin = 0
+    for place in range(1, len(wanted) + 1):
+        if place == len(wanted) or wanted[place].hour - wanted[place - 1].hour > timedelta(days=1):
+            yield wanted[begin:place]
+            begin = place
+
+
+class Counted:
+    """Whose usage is told as what."""
+
+    def __init__(self, contracts: Iterable[RemoteContract]) -> None:
+        self._of: dict[str, list[RemoteContract]] = {}
+        for contract in contracts:
+            for consumer in {member.consumer for member in contract.members}:
+                self._of.setdefault(consumer, []).append(contract)
+
+    def told(self, meter: str, consumer: str, instant: datetime) -> Iterator[tuple[RemoteMeter, str]]:
+        """The remote meters and the customer that usage of a consumer at that instant belongs to."""
+        for contract in self._of.get(consumer, ()):
+            if any(member.consumer == consumer and member.holds(instant) for member in contract.members):
+                for remote in dict.fromkeys(contract.offer.meters):
+                    if remote.meter == meter:
+                        yield remote, contract.customer
+
+
+def events(
+    bucket: Bucket,
+    rows: Iterable[tuple[datetime, Usage]],
+    counted: Counted,
+    dimensions: Sequence[str],
+    *,
+    known: bool,
+) -> tuple[UsageEvent, ...]:
+    """What a gateway is told of an hour, sorted by meter and customer.
+
+    `rows` are the usage of its windows by their start, adjustments added; `dimensions` those of the meter, in their
+    order. `known`: it was told of this hour before, so only customers of adjusted consumers are told again, and with
+    zero where nothing is left; of an hour with several windows, all of them.
+    """
+    totals: dict[tuple[str, str], int] = {}
+    touched: set[tuple[str, str]] = set()
+    for change in bucket.adjusted:
+        for row in change.rows:
+            for remote, customer in counted.told(bucket.meter, row.consumer, change.window.start):
+                touched.add((remote.key, customer))
+    if known:
+        totals = dict.fromkeys(touched, 0)
+    for start, usage in rows:
+        for remote, customer in counted.told(bucket.meter, usage.consumer, start):
+            if _matches(remote, dimensions, usage):
+                key = (remote.key, customer)
+                totals[key] = totals.get(key, 0) + usage.quantity
+    if known and bucket.windows == 1:
+        totals = {key: value for key, value in totals.items() if key in touched}
+    return tuple(
+        UsageEvent(key, customer, bucket.hour, bucket.first + INSIDE, value, event_name(key, customer, bucket))
+        for (key, customer), value in sorted(totals.items())
+    )
+
+
+def fees(contract: RemoteContract, now: datetime) -> Iterator[tuple[Bucket, UsageEvent]]:
+    """One unit of each fee in arrears for each billing period that has begun and is billed."""
+    (member, *_) = contract.members
+    for meter in contract.offer.fees:
+        for period in contract.periods:
+            if period.start <= now and member.start < period.end and member.holds(max(period.start, member.start)):
+                bucket = Bucket(meter.key, period.start, period.start, 1, 0)
+                name = event_name(meter.key, contract.customer, bucket)
+                at = period.start + INSIDE
+                yield bucket, UsageEvent(meter.key, contract.customer, bucket.hour, at, 1, name)
+
+
+def event_name(meter: str, customer: str, bucket: Bucket, attempt: int = 0) -> str:
+    """The gateway refuses a name it has seen in the last day; an event it dropped needs another attempt's."""
+    who = whom(meter, customer)
+    return f"rating:{bucket.hour:%Y%m%dT%H%M}:{bucket.revision}.{attempt}:{who}"
+
+
+def whom(meter: str, customer: str) -> str:
+    """Meter and customer as they stand at the end of an event's name."""
+    return digest(f"{meter}\n{customer}")[:24]
+
+
+def named(name: str, known: Mapping[str, tuple[RemoteMeter, str]]) -> tuple[str, str] | None:
+    """The usage subject of one customer's event, and the customer, by the event's name; None when it is not ours.
+
+    `known` are remote meter and customer by `whom`.
+    """
+    words = name.split(":")
+    if len(words) != 4 or words[0] != "rating" or words[3] not in known:
+        return None
+    remote, customer = known[words[3]]
+    hour = datetime.strptime(f"{words[1]}+0000", "%Y%m%dT%H%M%z")
+    revision = int(words[2].partition(".")[0])
+    return f"{usage_subject(remote.meter or remote.key, hour, revision)}/{customer}", customer
+
+
+def _matches(remote: RemoteMeter, dimensions: Sequence[str], usage: Usage) -> bool:
+    return not remote.match or all(
+        usage.dimensions[list(dimensions).index(dimension)] == value for dimension, value in remote.match
+    )
