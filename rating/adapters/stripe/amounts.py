@@ -75,3 +75,15 @@ def stripe_exponent(currency: Currency) -> int:
 def _scale(currency: Currency) -> int:
     """How many of Stripe's units one euro, yen or dinar is."""
     return int(10 ** stripe_exponent(currency))
+
+
+def exact_exponent(currency: Currency) -> int | None:
+    """How many decimals Stripe's unit stands for, where it bills every whole number of units; else None.
+
+    Where it does not, what it rates itself would be rounded otherwise than we do.
+    """
+    try:
+        exponent = stripe_exponent(currency)
+    except EdgeRefused:
+        return None
+    return None if currency.code in _STEPS else exponent

@@ -1,0 +1,74 @@
+"""Stripe as one that rates what is reported: the UsageGateway of `ports`, out of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from rating.adapters.stripe.amounts import exact_exponent
+from rating.adapters.stripe.catalogue import StripeCatalogue
+from rating.adapters.stripe.client import StripeAccount
+from rating.adapters.stripe.meters import StripeMeters
+from rating.adapters.stripe.subscriptions import StripeSubscriptions
+from rating.core.money import Currency
+from rating.core.offers import RemoteContract
+from rating.core.parties import Customer
+from rating.core.provisions import Provision, Standing
+from rating.core.usageevents import UsageEvent
+from rating.ports import Trail, Unreported
+
+GRACE = timedelta(hours=1)
+"""How long Stripe keeps the draft of a period's invoice, unless the account's settings say longer."""
+
+Customers = Callable[[str, Customer | None, Trail], str]
+"""Find or make a customer of ours, by its key and what the catalogue says of it; returns Stripe's name."""
+
+
+class StripeUsage:
+    """One account in metered mode.
+
+    Args:
+        account: for products, prices and subscriptions.
+        meters: where events go, at a pace of their own.
+    """
+
+    def __init__(
+        self,
+        account: StripeAccount,
+        meters: StripeMeters,
+        customers: Customers,
+        *,
+        collection: str = "send_invoice",
+        days_until_due: int = 30,
+        grace: timedelta = GRACE,
+    ) -> None:
+        self._account = account
+        self._catalogue = StripeCatalogue(account)
+        self._subscriptions = StripeSubscriptions(account, collection=collection, days_until_due=days_until_due)
+        self._meters = meters
+        self._customers = customers
+        self._grace = grace
+
+    @property
+    def name(self) -> str:
+        return self._account.name
+
+    @property
+    def grace(self) -> timedelta:
+        return self._grace
+
+    def decimals(self, currency: Currency) -> int | None:
+        return exact_exponent(currency)
+
+    def standing(self) -> Standing:
+        return self._catalogue.standing()
+
+    def provide(self, provision: Provision, trail: Trail) -> str:
+        return self._catalogue.provide(provision, trail)
+
+    def subscribe(self, contract: RemoteContract, buyer: Customer | None, trail: Trail, *, now: datetime) -> str:
+        customer = self._customers(contract.customer, buyer, trail)
+        return self._subscriptions.carry(contract, customer, trail, now=now)
+
+    def report(self, events: Sequence[UsageEvent], customers: Mapping[str, str]) -> Sequence[Unreported]:
+        return self._meters.report(events, customers)
