@@ -141,9 +141,9 @@ class StripeSubscriptions:
         if len(added) > len(gone):
             more = ", ".join(name for _, name in added[len(gone) :])
             raise EdgeRefused(
-                f"subscription {answer.id} gains {more}: Stripe counts an added price from then on, and "
-                f"not what was used since {stamp(contract.period.start)}; add it there by hand, charge that by an item, "
-                "then `rating stripe retry`"
+                f"subscription {answer.id} gains {more}: Stripe counts an added price from then on, not "
+                f"what was used since {stamp(contract.period.start)}; add it by hand, charge that by an item, then "
+                "`rating stripe retry`"
             )
         # An item keeps its period when it gets another price, so what was used of it so far counts.
         changes: list[dict[str, Any]] = [
