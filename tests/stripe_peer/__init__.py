@@ -1,0 +1,1 @@
+"""A stateful local Stripe: validated by the SDK's own types, with a clock, faults and webhooks of its own."""

@@ -1,0 +1,41 @@
+"""Everything that answers an endpoint, imported so that it does."""
+
+from tests.stripe_peer import (
+    balances,
+    creditnotes,
+    customers,
+    cycles,
+    disputes,
+    events,
+    finalizations,
+    invoices,
+    items,
+    meterevents,
+    meters,
+    payments,
+    prices,
+    products,
+    refunds,
+    subscriptions,
+    webhooks,
+)
+
+__all__ = [
+    "balances",
+    "creditnotes",
+    "customers",
+    "cycles",
+    "disputes",
+    "events",
+    "finalizations",
+    "invoices",
+    "items",
+    "meterevents",
+    "meters",
+    "payments",
+    "prices",
+    "products",
+    "refunds",
+    "subscriptions",
+    "webhooks",
+]
