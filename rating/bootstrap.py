@@ -5,7 +5,7 @@ The only place that names concrete adapters. Everything above it receives ports.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from rating.adapters.taxes import AnsweredTaxes, AskedTaxes, RuledTaxes
 from rating.core.catalogue import Catalogue
 from rating.core.notices import INBOX
 from rating.errors import Finding, SpecError
+from rating.jobs.publish import Served
 from rating.ports import (
     Boards,
     Book,
@@ -268,6 +269,26 @@ def gateway_specs(settings: Settings) -> dict[str, GatewaySpec]:
     if not settings.gateways:
         return {}
     return gateways(settings.gateways, _read(Path(settings.gateways), "set RATING_GATEWAYS to the file of gateways"))
+
+
+def open_gateways(specs: Mapping[str, GatewaySpec]) -> tuple[Served, ...]:
+    """The gateways that collect what we rated; nobody is asked anything yet.
+
+    Raises:
+        SpecError: the library of one is not installed.
+    """
+    found = []
+    for name, spec in specs.items():
+        if spec.mode != "invoices":
+            continue
+        account = open_stripe(name, spec)
+        from rating.adapters.stripe.gateway import StripeInvoices  # the extra `stripe` is there
+
+        gateway = StripeInvoices(
+            account, collection=spec.collection, days_until_due=spec.days_until_due, documents=spec.documents
+        )
+        found.append(Served(gateway, spec.workers, spec.since))
+    return tuple(found)
 
 
 def open_stripe(name: str, spec: StripeSpec) -> StripeAccount:

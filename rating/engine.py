@@ -1,8 +1,8 @@
 """The engine at work: the steps of one tick, in order, and what the metrics see of them.
 
-collect, then correct, then accrue, then bill, then wallets, then notify: an invoice may need the window that was closed
-a second ago, a wallet is low once an invoice has drawn on it, and what is told comes from all of them. Each step reads
-the catalogue as it is on disk now; one that does not compile leaves the last good one in force and is reported.
+collect, correct, accrue, bill, publish, wallets, notify: an invoice may need the window that was closed a second ago, a
+wallet is low once an invoice has drawn on it, and what is told comes from all of them. Each step reads the catalogue as
+it is on disk now; one that does not compile leaves the last good one in force and is reported.
 """
 
 from __future__ import annotations
@@ -12,26 +12,39 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from rating.bootstrap import load_catalogue, open_notifiers, open_source, open_taxes, read_sources
+from rating.bootstrap import (
+    gateway_specs,
+    load_catalogue,
+    open_gateways,
+    open_notifiers,
+    open_source,
+    open_taxes,
+    read_sources,
+)
 from rating.core.catalogue import Catalogue
 from rating.core.deliveries import Outcome, State, state
 from rating.core.notices import Routing
 from rating.core.periods import Period
+from rating.core.publications import Outcome as Carried
 from rating.core.schedule import retry_at, second_look_span, second_looks
 from rating.errors import EdgeRefused, EdgeUnavailable, UsageError
-from rating.jobs import accrue, bill, collect, contracts, correct, deliver, notify
+from rating.jobs import accrue, bill, collect, contracts, correct, deliver, notify, publish
 from rating.jobs.accrue import Accrued
 from rating.jobs.contracts import Contracts
 from rating.ports import Book
 from rating.scheduler import Scheduler
 from rating.settings import Settings
+from rating.specs.gateways import collection
 from rating.web import unsubscribe
 from rating.web.doors import tokens_of
 from rating.web.metrics import EngineMetrics
 
 log = logging.getLogger("rating.engine")
 
-JOBS = ("catalogue", "collect", "correct", "accrue", "bill", "wallets", "notify")
+JOBS = ("catalogue", "collect", "correct", "accrue", "bill", "publish", "wallets", "notify")
+
+_BETWEEN_LOOKS = timedelta(minutes=1)
+"""What is to be carried is worked out from all invoices, which is not done every tick."""
 
 
 class Engine:
@@ -55,6 +68,10 @@ class Engine:
         self._looked: dict[str, set[datetime]] = {}
         """By meter, the windows read once more; after a restart the last ones are read again, which is nothing."""
         self._notifiers = open_notifiers(settings)
+        gateways = gateway_specs(settings)
+        self._gateways, self._collection = open_gateways(gateways), collection(gateways)
+        self._carried_at: datetime | None = None
+        """When it was last looked what is to be carried; None when there is something new."""
         self._unsubscribe = unsubscribe.link(settings.public_url, tokens_of(settings))
         self._accrued: Accrued | None = None
         self._clock: Callable[[], datetime] | None = None
@@ -199,10 +216,26 @@ class Engine:
         billed = bill.bill(self._book, gathered, now=now, taxes=self._taxes)
         self._metrics.issued(billed.issued)
         for invoice in billed.issued:
+            self._carried_at = None
             log.info("issued %s to %s: %s", invoice.number, invoice.draft.customer, invoice.total)
         # One held window keeps thousands of invoices waiting: that is one sentence.
         waiting = Counter((str(item.due.period), "; ".join(item.reasons)) for item in billed.postponed)
         self._say("bill", (f"{count} invoices of {period} wait: {why}" for (period, why), count in waiting.items()))
+
+    def publish(self, now: datetime, stopping: Callable[[], bool]) -> None:
+        """Carry what was issued to the gateways, at once what is new and the rest within a minute."""
+        recently = self._carried_at is not None and now - self._carried_at < _BETWEEN_LOOKS
+        if not self._gateways or recently:
+            return
+        published = publish.publish(
+            self._book, self._gateways, self._collection, now=now, clock=self._clock, stopping=stopping
+        )
+        self._carried_at = now
+        for entry in published.entries:
+            level = logging.INFO if entry.outcome is Carried.DONE else logging.WARNING
+            log.log(level, "%s at %s %s: %s", entry.subject, entry.gateway, entry.outcome, entry.said)
+        parked = f"{published.parked} papers are parked; `rating publish --parked` lists them"
+        self._say("publish", [parked] if published.parked else [])
 
     def wallets(self, now: datetime, stopping: Callable[[], bool]) -> None:
         """Show balances, and keep each fall below a threshold: an invoice may have paid with the last of it."""

@@ -29,6 +29,8 @@ NOUNS = (
     "accrue",
     "bill",
     "invoices",
+    "publish",
+    "stripe",
     "credit_notes",
     "disputes",
     "items",

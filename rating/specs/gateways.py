@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -54,6 +56,15 @@ def _link(value: object) -> str:
     return value
 
 
+def _day(value: object) -> date:
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return date.fromisoformat(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    raise ValueError("is not a day; write 2026-11-01")
+
+
 def _between(least: int, most: int) -> PlainValidator:
     def checked(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
@@ -78,6 +89,8 @@ class StripeSpec(Spec):
     """A key for real money is used only where this is true."""
     customers: list[Key] = Field(default_factory=list)
     default: bool = False
+    since: Annotated[date, PlainValidator(_day)] | None = None
+    """Invoices issued before this day are not carried there."""
     documents: Annotated[str, PlainValidator(_link)] = ""
     """Where the customer finds our paper, `https://billing.example/invoices/{number}`."""
     requests_per_second: Annotated[int, _between(1, MOST_REQUESTS)] = 20

@@ -1,0 +1,163 @@
+"""`rating publish`: carry issued invoices and what follows on them to whoever collects them."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import Annotated
+
+import typer
+
+from rating.bootstrap import gateway_specs, open_book, open_gateways
+from rating.cli.frame import DONE, FAILED, FORMAT, LOOK, Format, console, now, progress_bar, settings_of, show, stderr
+from rating.core.money import total
+from rating.core.periods import stamp
+from rating.core.publications import Dispatch, InvoiceDispatch, Outcome, Progress, State
+from rating.errors import BookError, EdgeRefused, Finding, SpecError
+from rating.jobs.publish import Waiting, publish, waiting
+from rating.ports import Book
+from rating.settings import Settings
+from rating.specs.gateways import GatewaySpec, collection
+
+PLANNED = ("gateway", "customer", "subject", "state", "action")
+ENTERED = ("gateway", "subject", "outcome", "said")
+PARKED = ("gateway", "subject", "attempts", "at", "said")
+
+
+def add(app: typer.Typer) -> None:
+    app.command("publish")(command)
+
+
+def command(
+    context: typer.Context,
+    only: Annotated[str, typer.Option(help="Only this invoice and what follows on it, INV-000042.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be carried; call nobody.")] = False,
+    parked: Annotated[bool, typer.Option("--parked", help="List what waits for a person; carry nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before real money is moved.")] = False,
+    format: Format = FORMAT,
+) -> None:
+    """Carry what was issued to the gateways of RATING_GATEWAYS, each paper once, whatever was stopped before.
+
+    A gateway with a key for real money says first what it will do, and asks. Exit code 1 when something failed and
+    will be tried again, 3 when something is parked: see `--parked`, then `rating stripe retry`.
+    """
+    settings = settings_of(context)
+    specs = specs_of(settings)
+    with open_book(settings) as book:
+        if parked:
+            raise typer.Exit(list_parked(book, list(specs), format))
+        served = open_gateways(specs)
+        who = collection(specs)
+        left = waiting(book, served, who, only=only)
+        if only and book.invoice(only) is None:
+            raise BookError(f"the book holds no invoice {only}; `rating invoices list` shows them")
+        if dry_run:
+            show(_planned(left), PLANNED, format)
+            return
+        _may_move_money(left, specs, yes)
+        with progress_bar("carrying papers") as moved:
+            told = 0
+
+            def entered(progress: Progress, of: int) -> None:
+                nonlocal told
+                told += 1
+                moved(told, max(of, told))
+
+            done = publish(book, served, who, now=now(), clock=now, only=only, entered=entered)
+    rows = [
+        {"gateway": one.gateway, "subject": one.subject, "outcome": one.outcome.value, "said": one.said}
+        for one in done.entries
+    ]
+    if format is Format.TABLE:
+        rows = [row for row in rows if row["outcome"] != Outcome.DONE.value]
+    if rows or format is not Format.TABLE:
+        show(rows, ENTERED, format)
+    counted = Counter(one.outcome for one in done.entries)
+    if format is Format.TABLE:
+        console.print(
+            f"{counted[Outcome.DONE]} carried, {counted[Outcome.FAILED]} failed and tried again later, "
+            f"{done.parked} parked, {done.later} left"
+        )
+    if done.parked:
+        raise typer.Exit(LOOK)
+    raise typer.Exit(FAILED if counted[Outcome.FAILED] else DONE)
+
+
+def specs_of(settings: Settings) -> dict[str, GatewaySpec]:
+    """Raises:
+    SpecError: no gateway is named.
+    """
+    specs = gateway_specs(settings)
+    if not specs:
+        hint = "write gateways: {main: {kind: stripe, key: sk_test_...}} into a file and name it"
+        raise SpecError((Finding("RATING_GATEWAYS", "no gateway is named", hint),))
+    return specs
+
+
+def list_parked(book: Book, gateways: list[str], format: Format) -> int:
+    """What waits for a person at these gateways. Returns the exit code."""
+    rows = [
+        {
+            "gateway": one.progress.gateway,
+            "subject": one.progress.subject,
+            "attempts": one.progress.number,
+            "at": stamp(one.at.replace(microsecond=0)),
+            "said": one.progress.said,
+        }
+        for name in gateways
+        for one in book.parked(name)
+    ]
+    show(rows, PARKED, format)
+    return LOOK if rows else DONE
+
+
+def _planned(left: tuple[Waiting, ...]) -> list[dict[str, object]]:
+    return [
+        {
+            "gateway": one.name,
+            "customer": link.customer,
+            "subject": link.subject,
+            "state": one.state(link).value,
+            "action": _preview(one, link),
+        }
+        for one in left
+        for link in one.dispatches
+    ]
+
+
+def _preview(one: Waiting, link: Dispatch) -> str:
+    try:
+        return one.served.gateway.preview(link)
+    except EdgeRefused as refused:
+        return f"cannot: {refused}"
+
+
+def _may_move_money(left: tuple[Waiting, ...], specs: dict[str, GatewaySpec], yes: bool) -> None:
+    """Say what a key for real money will do, and ask."""
+    real = [one for one in left if specs[one.name].real_money]
+    for one in real:
+        stderr.print(said(one), soft_wrap=True)
+    if not any(one.dispatches for one in real) or yes:
+        return
+    if not sys.stdin.isatty():
+        raise SpecError((Finding("--yes", "real money would be moved and nobody can be asked", "give --yes"),))
+    typer.confirm("Go on?", abort=True, err=True)
+
+
+def said(one: Waiting) -> str:
+    """What a gateway will do, in one sentence."""
+    invoices = [
+        link.invoice
+        for link in one.dispatches
+        if isinstance(link, InvoiceDispatch) and one.state(link) is State.WAITING
+    ]
+    currencies = dict.fromkeys(invoice.draft.currency for invoice in invoices)
+    sums = [
+        str(total([invoice.total for invoice in invoices if invoice.draft.currency == currency], currency))
+        for currency in currencies
+    ]
+    over = f" over {' and '.join(sums)}" if sums else ""
+    return (
+        f"gateway {one.name} collects REAL MONEY: {len(invoices)} invoices{over}, "
+        f"{len(one.dispatches)} papers and steps in all"
+    )
