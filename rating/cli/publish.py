@@ -73,6 +73,8 @@ def command(
     if rows or format is not Format.TABLE:
         show(rows, ENTERED, format)
     counted = Counter(one.outcome for one in done.entries)
+    for sentence in done.said:
+        stderr.print(sentence, soft_wrap=True)
     if format is Format.TABLE:
         console.print(
             f"{counted[Outcome.DONE]} carried, {counted[Outcome.FAILED]} failed and tried again later, "

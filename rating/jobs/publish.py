@@ -26,7 +26,7 @@ from rating.core.publications import (
     due_at,
     following,
 )
-from rating.errors import BookError, EdgeDisagrees, EdgeRefused, EdgeUnavailable
+from rating.errors import BookError, EdgeDisagrees, EdgeError, EdgeRefused, EdgeUnavailable
 from rating.ports import Book, InvoiceGateway
 
 CLAIM = "publish"
@@ -77,6 +77,8 @@ class Published:
     parked: int
     later: int
     """Dispatches that wait for a later time, or for the one before them."""
+    said: tuple[str, ...] = ()
+    """What gateways handed on at the end of the round."""
 
 
 def waiting(book: Book, served: Sequence[Served], who: Collection, *, only: str = "") -> tuple[Waiting, ...]:
@@ -128,7 +130,8 @@ def publish(
         for one in rounds:
             one.run()
     attempted = tuple(entry for one in rounds for entry in one.entries)
-    return Published(attempted, sum(one.parked for one in rounds), sum(one.later for one in rounds))
+    said = tuple(one.said for one in rounds if one.said)
+    return Published(attempted, sum(one.parked for one in rounds), sum(one.later for one in rounds), said)
 
 
 def retry(book: Book, gateways: Sequence[str], subject: str | None, *, now: datetime) -> tuple[Progress, ...]:
@@ -176,6 +179,7 @@ class _Round:
         self._total = len(waiting.dispatches)
         self._done = 0
         self.entries: list[Progress] = []
+        self.said = ""
 
     @property
     def parked(self) -> int:
@@ -192,6 +196,10 @@ class _Round:
         with ThreadPoolExecutor(self._waiting.served.workers, thread_name_prefix="publish") as pool:
             for future in [pool.submit(self._serve, of) for of in customers.values()]:
                 future.result()
+        try:
+            self.said = self._gateway.finish(now=self._now)
+        except EdgeError as error:
+            self.said = f"{error}; it is with the next round"
 
     def _serve(self, chains: Sequence[Chain]) -> None:
         for chain in chains:

@@ -53,7 +53,7 @@ class StripeInvoices:
             case CreditNoteDispatch(note=note, invoice=invoice, settled=settled):
                 lines = credit_lines(note)
                 paid = f", {settled} of it given back elsewhere" if settled.minor else ""
-                return f"credit {note.total} of {invoice.number} with {len(lines)} lines{paid}"
+                return f"credit {note.number} over {note.total} of {invoice.number} with {len(lines)} lines{paid}"
         entry = dispatch.entry
         amount = f" {entry.amount} by {entry.source or 'hand'}" if entry.amount is not None else ""
         return f"{entry.step.replace('_', ' ')}{amount} of {entry.invoice}"
@@ -68,3 +68,7 @@ class StripeInvoices:
         if isinstance(dispatch, InvoiceDispatch):
             return invoices.carry(self._desk, dispatch, customer, trail)
         return corrections.take(self._desk, dispatch, customer, trail)
+
+    def finish(self, *, now: datetime) -> str:
+        # Each paper was handed on by its own calls.
+        return ""
