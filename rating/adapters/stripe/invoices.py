@@ -222,6 +222,8 @@ def _finalised(desk: Desk, dispatch: InvoiceDispatch, customer: str, name: str, 
         return f"{name} stands at {invoice.total}; {expected} is not collected there and stays open with us"
     if due != expected and not _lowered(answer):
         raise EdgeDisagrees(_differs(invoice, name, expected, due, left))
+    if status == OPEN and desk.sends and not getattr(answer, "customer_email", None):
+        return f"{name} is open, {due} due; not sent by Stripe, which knows no email of the customer"
     if status == OPEN and desk.sends and trail.name("sent") is None:
         desk.account.asked(
             f"send {invoice.number}",

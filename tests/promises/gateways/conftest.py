@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from .peers import FilePeer, Peer
+from .peers import FilePeer, Peer, StripeSide
 
 
-@pytest.fixture(params=["files"])
-def peer(request: pytest.FixtureRequest) -> Peer:
-    return FilePeer(request.getfixturevalue("tmp_path"), request.getfixturevalue("monkeypatch"))
+@pytest.fixture(params=["files", "stripe"])
+def peer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Peer]:
+    if request.param == "files":
+        yield FilePeer(request.getfixturevalue("tmp_path"), monkeypatch)
+        return
+    side = StripeSide(monkeypatch)
+    with side.open:
+        yield side

@@ -7,14 +7,22 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+import stripe
 
 from rating.adapters.handoff import FileGateway
-from rating.ports import InvoiceGateway
+from rating.adapters.stripe.client import StripeAccount
+from rating.adapters.stripe.gateway import StripeInvoices
+from rating.core.publications import Dispatch
+from rating.ports import InvoiceGateway, Trail
+from tests.stripe_peer.peer import StripePeer
+
+from .papers import NOW
 
 
 class Died(BaseException):
@@ -81,3 +89,65 @@ class FilePeer:
                 said = json.loads(line)
                 found[said["kind"], said["number"], said["total_minor"] or 0] += 1
         return found
+
+
+class StripeSide:
+    """The local Stripe; its effects are requests. Its clock follows the papers', so that it forgets keys."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.patch = patch
+        self.open = ExitStack()
+        self.empty()
+
+    def empty(self) -> None:
+        self.open.close()
+        self.stripe = self.open.enter_context(StripePeer(now=int(NOW.timestamp()), standing=True))
+
+    def gateway(self) -> InvoiceGateway:
+        account = StripeAccount("stripe", self.stripe.key, url=self.stripe.url, requests_per_second=10_000)
+        return InStep(account, self.stripe)
+
+    @contextmanager
+    def dying(self, call: int, *, after: bool) -> Iterator[None]:
+        made = 0
+        request = stripe.RequestsClient.request
+
+        def deadly(*arguments: Any, **named: Any) -> Any:
+            nonlocal made
+            place, made = made, made + 1
+            if place == call and not after:
+                raise Died
+            found = request(*arguments, **named)
+            if place == call:
+                raise Died
+            return found
+
+        with self.patch.context() as patch:
+            patch.setattr(stripe.RequestsClient, "request", deadly)
+            yield
+
+    def held(self) -> Counter[tuple[str, str, int]]:
+        found: Counter[tuple[str, str, int]] = Counter()
+        state = self.stripe.state()
+        for one in state["invoices"]:
+            number = one["metadata"]["rating_invoice"]
+            found["invoice", number, one["total"]] += 1
+            if one["status"] == "void":
+                found["void", number, 0] += 1
+            if one["amount_paid_off_stripe"]:
+                found["pay", number, one["amount_paid_off_stripe"]] += 1
+        for one in state["credit_notes"]:
+            found["credit_note", one["metadata"]["rating_credit_note"], -one["total"]] += 1
+        return found
+
+
+class InStep(StripeInvoices):
+    """Moves the clock of the other side to when a paper is carried."""
+
+    def __init__(self, account: StripeAccount, peer: StripePeer) -> None:
+        super().__init__(account)
+        self._peer = peer
+
+    def publish(self, dispatch: Dispatch, trail: Trail, *, now: datetime) -> str:
+        self._peer.advance_to(max(self._peer.now(), int(now.timestamp())))
+        return super().publish(dispatch, trail, now=now)
