@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from rating.adapters.stripe.amounts import exact_exponent
 from rating.adapters.stripe.catalogue import StripeCatalogue
@@ -20,8 +21,12 @@ from rating.ports import Trail, Unreported
 GRACE = timedelta(hours=1)
 """How long Stripe keeps the draft of a period's invoice, unless the account's settings say longer."""
 
-Customers = Callable[[str, Customer | None, Trail], str]
-"""Find or make a customer of ours, by its key and what the catalogue says of it; returns Stripe's name."""
+
+class Customers(Protocol):
+    """Whoever finds or makes the customers of one account."""
+
+    def name(self, key: str, customer: Customer | None, trail: Trail, *, now: datetime) -> str:
+        """What Stripe calls the customer, which is kept on the trail under `customer_subject`."""
 
 
 class StripeUsage:
@@ -67,7 +72,7 @@ class StripeUsage:
         return self._catalogue.provide(provision, trail)
 
     def subscribe(self, contract: RemoteContract, buyer: Customer | None, trail: Trail, *, now: datetime) -> str:
-        customer = self._customers(contract.customer, buyer, trail)
+        customer = self._customers.name(contract.customer, buyer, trail, now=now)
         return self._subscriptions.carry(contract, customer, trail, now=now)
 
     def report(self, events: Sequence[UsageEvent], customers: Mapping[str, str]) -> Sequence[Unreported]:
