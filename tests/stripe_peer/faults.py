@@ -14,10 +14,11 @@ class Fault:
     """One script. A request must match all that is given; the first script that matches and is not used up is played.
 
     `kind`: `answer` (an error status), `cut` (the connection ends), `silence` (it stays open, without an answer),
-    `slow` (the true answer after `seconds`). `when`: `before` or `after` the work was done.
+    `slow` (the true answer after `seconds`), `held` (the true answer once the faults are cleared). `when`: `before` or
+    `after` the work was done.
     """
 
-    kind: Literal["answer", "cut", "silence", "slow"] = "answer"
+    kind: Literal["answer", "cut", "silence", "slow", "held"] = "answer"
     when: Literal["before", "after"] = "before"
     status: int = 500
     headers: dict[str, str] = field(default_factory=dict)

@@ -132,23 +132,27 @@ class Service:
         self, serve: Serve, call: Call, request: Request, fault: Fault | None
     ) -> tuple[Answer, Answer | None]:
         """What to answer, and what its key shall remember."""
-        if fault is not None:
-            if fault.seconds:
-                await asyncio.sleep(fault.seconds)
-            if fault.when == "before":
-                if fault.kind == "answer":
+        async with self.turns.of(call):
+            if fault is not None:
+                await self._waited(fault)
+                if fault.when == "before" and fault.kind == "answer":
                     answer = fault.answer()
                     return answer, answer if fault.stored == "error" else None
-                if fault.kind in ("cut", "silence"):
+                if fault.when == "before" and fault.kind in ("cut", "silence"):
                     raise _Lost(None, silent=fault.kind == "silence")
-        async with self.turns.of(call):
             true, stored = self._worked(serve, call)
-        if fault is None or fault.when == "before" or fault.kind == "slow":
+        if fault is None or fault.when == "before" or fault.kind in ("slow", "held"):
             return true, true if stored else None
         memory = {"answer": true, "error": fault.answer(), "nothing": None}[fault.remembered()]
         if fault.kind == "answer":
             return fault.answer(), memory
         raise _Lost(memory, silent=fault.kind == "silence")
+
+    async def _waited(self, fault: Fault) -> None:
+        if fault.seconds:
+            await asyncio.sleep(fault.seconds)
+        while fault.kind == "held" and fault in self.faults.waiting:
+            await asyncio.sleep(0.002)
 
     def _worked(self, serve: Serve, call: Call) -> tuple[Answer, bool]:
         self.world.cause = call
