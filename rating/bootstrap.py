@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from rating.adapters import notifiers
+from rating.adapters.archive import FolderArchive
 from rating.adapters.named_sources import NamedEstimates, NamedSources
 from rating.adapters.prometheus import PrometheusEstimates, PrometheusSource
 from rating.adapters.report import PlotlyPage
+from rating.adapters.store import compact as compact_store
 from rating.adapters.store import migrate as migrate_store
 from rating.adapters.store import open_book as open_store
 from rating.adapters.taxes import AnsweredTaxes, AskedTaxes, RuledTaxes
@@ -23,6 +25,7 @@ from rating.core.notices import INBOX
 from rating.errors import Finding, SpecError
 from rating.jobs.publish import Served
 from rating.ports import (
+    Archive,
     Boards,
     Book,
     CounterSource,
@@ -101,6 +104,16 @@ def open_stored_book(settings: Settings) -> Iterator[StoredBook]:
 def migrate_book(settings: Settings) -> tuple[str | None, str]:
     """Bring the book's schema up to date. Returns its revisions before and after."""
     return migrate_store(settings.database_url)
+
+
+def compact_book(settings: Settings) -> tuple[int, int]:
+    """Give back the space of what was removed. Returns the bytes that the book took before and takes now."""
+    return compact_store(settings.database_url)
+
+
+def open_archive(folder: Path) -> Archive:
+    """The folder with windows whose rows the book has given up."""
+    return FolderArchive(folder)
 
 
 def open_source(settings: Settings) -> CounterSource:

@@ -17,8 +17,8 @@ MOST_WORKERS = 16
 """Prometheus answers 20 queries at once by default, and eyes and alerts ask as well."""
 
 
-def _setting(default: Any, what: str, secret: bool = False) -> Any:
-    return field(default=default, repr=not secret, metadata={"what": what, "secret": secret})
+def _setting(default: Any, what: str, secret: bool = False, most: int = MOST_WORKERS) -> Any:
+    return field(default=default, repr=not secret, metadata={"what": what, "secret": secret, "most": most})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,9 @@ class Settings:
     collect_workers: int = _setting(4, "windows read at once in a backfill, at most")
     listen: str = _setting("127.0.0.1:9465", "address and port of /metrics and /healthz in `rating run`")
     tick_seconds: float = _setting(15.0, "how often `rating run` asks what is due")
+    retention_months: int = _setting(
+        0, "whole months after which `rating book prune` may roll windows up to days; never when absent", most=1200
+    )
     seller: str = _setting("", "name printed on invoices")
     locale: str = _setting("en", "language and numbers of documents whose customer has none of their own, de_AT")
     brands: str = _setting("", "a folder with a folder for each brand: colours, logo, templates of documents")
@@ -85,8 +88,9 @@ class Settings:
             try:
                 values[item.name] = convert(text)
                 # All numbers here are spans of time; nan is not above zero either.
-                if convert is int and not 1 <= values[item.name] <= MOST_WORKERS:
-                    findings.append(Finding(name, f"{text} is outside 1 to {MOST_WORKERS}", item.metadata["what"]))
+                most = item.metadata["most"]
+                if convert is int and not 1 <= values[item.name] <= most:
+                    findings.append(Finding(name, f"{text} is outside 1 to {most}", item.metadata["what"]))
                 if convert is float and not 0 < values[item.name] < _LONGEST:
                     hint = f"{item.metadata['what']}, more than 0 and at most a day"
                     findings.append(Finding(name, f"{text} seconds cannot be waited for", hint))

@@ -10,10 +10,9 @@ from datetime import datetime
 
 from rating.adapters.memory_notices import MemoryNotices
 from rating.adapters.memory_publications import MemoryPublications
+from rating.adapters.memory_windows import MemoryWindows
 from rating.core.creditnotes import CreditDraft, CreditNote, creditable, fits
 from rating.core.entries import (
-    adjustable,
-    adjusted,
     billed_before,
     cancellable,
     corrected_meanwhile,
@@ -21,15 +20,10 @@ from rating.core.entries import (
     issue,
     issue_credit,
     keepable,
-    keepable_closing,
-    merged,
     placed_before,
     recorded,
-    recorded_after,
-    same_adjustment,
     same_cancellation,
     same_catalogue,
-    same_closing,
     same_credit,
     same_draft,
     same_entry,
@@ -56,19 +50,15 @@ from rating.core.wallets import (
     WalletGlance,
     moved_after,
 )
-from rating.core.windows import Adjustment, Closing, Completeness, Held, Usage
-from rating.ports import Accrual, AdjustmentEntry, ClosingHead, HeldEntry, KeptCatalogue, UsageRow
+from rating.ports import Accrual, KeptCatalogue
 
 
-class MemoryBook(MemoryNotices, MemoryPublications):
+class MemoryBook(MemoryWindows, MemoryNotices, MemoryPublications):
     """Safe to share between threads; gone with the process."""
 
     def __init__(self) -> None:
         super().__init__()
         self._turn = threading.RLock()
-        self._closings: dict[tuple[str, datetime], tuple[Closing, str, datetime]] = {}
-        self._adjustments: dict[tuple[str, datetime], list[AdjustmentEntry]] = {}
-        self._holds: dict[tuple[str, datetime, str], HeldEntry] = {}
         self._catalogues: dict[tuple[str, datetime], KeptCatalogue] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._ends: dict[str, datetime] = {}
@@ -80,129 +70,9 @@ class MemoryBook(MemoryNotices, MemoryPublications):
         self._notes: dict[str, CreditNote] = {}
         self._items: dict[str, Item] = {}
         self._pauses: dict[str, tuple[Pause, ...]] = {}
-        self._touched: list[frozenset[str]] = []
         self._payouts: dict[str, Payout] = {}
         self._accruals: tuple[Accrual, ...] = ()
         self._claims: set[str] = set()
-
-    # usage
-    def close(self, closing: Closing, *, meter_digest: str, at: datetime) -> bool:
-        keepable_closing(closing)
-        key = (closing.meter, closing.window.start)
-        with self._turn:
-            if key in self._closings:
-                same_closing(closing, self._closings[key][0])
-                return False
-            self._closings[key] = (closing, meter_digest, recorded(at))
-            return True
-
-    def hold(self, held: Held, *, at: datetime) -> None:
-        for instant in (held.window.start, held.window.end):
-            whole_seconds(instant, f"window {held.meter}")
-        with self._turn:
-            self._holds.setdefault((held.meter, held.window.start, held.reason), HeldEntry(held, recorded(at)))
-
-    def closings(self, meter: str, period: Period) -> tuple[ClosingHead, ...]:
-        return tuple(
-            ClosingHead(
-                closing.meter,
-                closing.window,
-                closing.completeness,
-                len({usage.consumer for usage in closing.usage}),
-                meter_digest,
-                at,
-                closing.evidence,
-            )
-            for closing, meter_digest, at in self._closed(period, meter)
-        )
-
-    def closed(self, meter: str, period: Period) -> dict[datetime, Completeness]:
-        return {closing.window.start: closing.completeness for closing, _, _ in self._closed(period, meter)}
-
-    def closed_through(self, meter: str) -> datetime | None:
-        with self._turn:
-            ends = (closing.window.end for (name, _), (closing, _, _) in self._closings.items() if name == meter)
-            return max(ends, default=None)
-
-    def held(self) -> tuple[HeldEntry, ...]:
-        with self._turn:
-            entries = sorted(self._holds.values(), key=lambda entry: entry.at)
-            latest = {(entry.held.window.start, entry.held.meter): entry for entry in entries}
-            return tuple(latest[key] for key in sorted(latest) if key[::-1] not in self._closings)
-
-    def adjust(self, adjustment: Adjustment, *, at: datetime) -> bool:
-        key = (adjustment.meter, adjustment.window.start)
-        with self._turn:
-            kept = self._adjustments.get(key, [])
-            closed = self._closings[key][0].window if key in self._closings else None
-            adjustable(adjustment, closed, len(kept))
-            if adjustment.revision <= len(kept):
-                same_adjustment(adjustment, kept[adjustment.revision - 1].adjustment.rows)
-                return False
-            issued = max((invoice.issued_at for invoice in self._invoices.values()), default=None)
-            self._adjustments[key] = [*kept, AdjustmentEntry(adjustment, recorded_after(at, issued))]
-            self._touched.append(frozenset(row.consumer for row in adjustment.rows))
-            return True
-
-    def adjustments(self, period: Period, meter: str | None = None) -> tuple[AdjustmentEntry, ...]:
-        with self._turn:
-            return tuple(
-                entry
-                for name, start in sorted(self._adjustments)
-                if meter in (None, name) and period.contains(start)
-                for entry in self._adjustments[name, start]
-            )
-
-    def adjusted(self, period: Period | None = None) -> frozenset[str]:
-        with self._turn:
-            return frozenset(
-                row.consumer
-                for (_, start), entries in self._adjustments.items()
-                if period is None or period.contains(start)
-                for entry in entries
-                for row in entry.adjustment.rows
-            )
-
-    def usage(
-        self,
-        period: Period,
-        meter: str | None = None,
-        consumer: str | None = None,
-        *,
-        as_of: datetime | None = None,
-    ) -> Iterator[UsageRow]:
-        known = None if as_of is None else recorded(as_of)
-        differences: dict[tuple[str, datetime], list[Usage]] = {}
-        for entry in self.adjustments(period, meter):
-            if known is None or entry.at <= known:
-                key = (entry.adjustment.meter, entry.adjustment.window.start)
-                differences.setdefault(key, []).extend(entry.adjustment.rows)
-        for closing, _, _ in self._closed(period, meter):
-            rows = adjusted(closing.usage, differences.get((closing.meter, closing.window.start), ()))
-            for usage in rows:
-                if consumer in (None, usage.consumer):
-                    yield UsageRow(closing.meter, closing.window, usage, closing.completeness)
-
-    def totals(
-        self, meter: str, period: Period, consumer: str | None = None, *, as_of: datetime | None = None
-    ) -> tuple[Usage, ...]:
-        rows = merged(row.usage for row in self.usage(period, meter, consumer, as_of=as_of))
-        return tuple(row for row in rows if row.quantity)
-
-    def sums(self, meter: str, period: Period, consumer: str | None = None) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for name, _, quantity in self.totals(meter, period, consumer):
-            found[name] = found.get(name, 0) + quantity
-        return found
-
-    def _closed(self, period: Period, meter: str | None) -> list[tuple[Closing, str, datetime]]:
-        """By meter and start."""
-        with self._turn:
-            return [
-                self._closings[name, start]
-                for name, start in sorted(self._closings)
-                if meter in (None, name) and period.contains(start)
-            ]
 
     # contracts
     def keep_catalogue(self, digest: str, text: str, *, in_force_from: datetime, at: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""`rating book`: is the book whole, what is in it, is its schema current, and copies of what is old."""
+"""`rating book`: is the book whole, what is in it, is its schema current, and what becomes of what is old."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from rating.bootstrap import migrate_book, open_stored_book, open_tables
+from rating.bootstrap import migrate_book, open_archive, open_stored_book, open_tables
+from rating.cli import pruning
 from rating.cli.export import As
 from rating.cli.frame import DONE, FORMAT, LOOK, Format, days_of, settings_of, show, stderr
+from rating.cli.pruning import ARCHIVE
 from rating.jobs.archive import counted, windows
 from rating.jobs.archive import days as rolled_days
 from rating.jobs.audit import audit
@@ -25,13 +27,17 @@ def add(app: typer.Typer) -> None:
     group.command("status")(status)
     group.command("migrate")(migrate)
     group.command("archive")(archive)
+    pruning.add_to(group)
     app.add_typer(group, name="book")
 
 
-def check(context: typer.Context, format: Format = FORMAT) -> None:
-    """Hold every entry to the invariants: sums, hashes, numbers, windows. Exit code 3 when one is broken."""
+def check(context: typer.Context, archive: ARCHIVE = None, format: Format = FORMAT) -> None:
+    """Hold every entry to the invariants: sums, hashes, numbers, windows. Exit code 3 when one is broken.
+
+    Windows that were rolled up are held to their days; with --archive each row of theirs to the window's digest.
+    """
     with open_stored_book(settings_of(context)) as book:
-        findings = list(audit(book))
+        findings = list(audit(book, None if archive is None else open_archive(archive)))
         counts = book.counts()
     if findings or format is not Format.TABLE:
         rows = [{"where": finding.where, "what": finding.what, "hint": finding.hint} for finding in findings]
@@ -76,8 +82,8 @@ def archive(
 ) -> None:
     """Copy old windows, and the days they roll up to, into files with a SHA-256 for each.
 
-    A day names how many windows it is the sum of, and a digest over theirs. Nothing is removed from the book: its
-    entries are append-only.
+    A day names how many windows it is the sum of, and a digest over theirs. Nothing is removed from the book; what
+    rolls windows up to days there is `rating book prune`, which has an archive of its own.
     """
     days = days_of(before)
     assert days is not None

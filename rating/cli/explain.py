@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from rating.bootstrap import open_book
+from rating.bootstrap import open_archive, open_book
 from rating.cli.frame import DONE, LOOK, WRONG_INPUT, Format, console, days_text, settings_of, show, stderr
 from rating.cli.invoices import found
+from rating.cli.pruning import ARCHIVE
 from rating.core.invoices import Invoice, LineItem
 from rating.core.money import decimal_text, grouped
 from rating.core.periods import stamp
+from rating.core.rollup import KeptRollUp
 from rating.core.windows import Completeness
 from rating.jobs.explain import Explained, explain
 from rating.ports import AdjustmentEntry, ClosingHead
@@ -33,10 +35,12 @@ def command(
     queries: Annotated[
         bool, typer.Option("--queries", help="Print the queries behind one window of each line.")
     ] = False,
+    archive: ARCHIVE = None,
 ) -> None:
     """Explain an invoice down to the counter samples it stands on.
 
-    The exit code is 3 when the windows in the book no longer sum to what the line says.
+    The exit code is 3 when the windows in the book no longer sum to what the line says, or the archive is not what the
+    book says.
     """
     number, _, position = line.partition("/")
     with open_book(settings_of(context)) as book:
@@ -45,7 +49,8 @@ def command(
         if position and (not position.isdecimal() or not 1 <= int(position) <= count):
             stderr.print(f"invoice {number} has lines 1 to {count}, not {position!r}")
             raise typer.Exit(WRONG_INPUT)
-        explained = explain(book, invoice, [int(position)] if position else None)
+        kept = None if archive is None else open_archive(archive)
+        explained = explain(book, invoice, [int(position)] if position else None, kept)
     print_head(invoice)
     for item in explained:
         print_line(invoice, item, windows, queries)
@@ -112,6 +117,8 @@ def _windows(invoice: Invoice, item: Explained, every: bool) -> None:
         verdict = "they are what the whole period is rated from"
     console.print(f"  {line.windows} windows of meter {line.meter}, {line.degraded} of them degraded; {verdict}")
     console.print(f"  digest of the windows {line.usage_digest[:16]}")
+    for kept in item.rollups:
+        console.print(f"  {_rolled(kept, item.archived)}", soft_wrap=True)
     scale = 10**line.digits
     if every:
         rows = [
@@ -135,6 +142,20 @@ def _windows(invoice: Invoice, item: Explained, every: bool) -> None:
         console.print(f"  contains {_adjustment(entry, scale)}", soft_wrap=True)
     for entry in item.later:
         console.print(f"  after issue, for a later invoice to settle: {_adjustment(entry, scale)}", soft_wrap=True)
+
+
+def _rolled(kept: KeptRollUp, archived: bool) -> str:
+    one = kept.rollup
+    how = (
+        "each was read from there"
+        if archived
+        else "here they are known by the sum of their day, so what is held to the line is the quantity; "
+        "--archive FOLDER reads each and compares the digest"
+    )
+    return (
+        f"windows {one.span} were rolled up to {len(one.days)} days on {stamp(kept.at)} by {one.author}; their "
+        f"rows are in {one.archive}, SHA-256 {one.archive_digest}; {how}"
+    )
 
 
 def _adjustment(entry: AdjustmentEntry, scale: int) -> str:

@@ -64,6 +64,14 @@ class LineItem:
     settles: str = ""
     """What late usage is settled by this adjustment: an earlier invoice's number and line, `INV-000042/2`."""
 
+    @property
+    def counted(self) -> Fraction:
+        """What its windows came to, in whole units. An adjustment is charged for a difference; its last step is what
+        had been billed so far."""
+        if self.kind is not LineKind.ADJUSTMENT or not self.portions:
+            return self.quantity
+        return self.quantity - self.portions[-1].quantity
+
 
 @dataclass(frozen=True, slots=True)
 class Section:

@@ -1,6 +1,7 @@
 """Archive: copies of closed windows, and the days they roll up to, as tables with a hash to keep beside them.
 
-Nothing is removed from the book: its entries are append-only, and an archive is a second place to find them.
+Nothing is removed from the book. These are copies for other tools; what takes windows' rows out of the book writes its
+own (`prune`).
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ def days(book: StoredBook, before: date, zone: ZoneInfo) -> Table:
     """What those windows come to, by day and series."""
 
     def rows() -> Iterator[tuple[object, ...]]:
-        for one in rolled(_closings(book, before, zone), zone):
+        for one in rolled(_closings(book, before, zone), [zone]):
             for row in one.usage:
                 name = json.dumps(row.dimensions, ensure_ascii=False)
-                yield one.meter, one.day, row.consumer, name, row.quantity, one.windows, one.digest
+                yield one.meter, one.day, row.consumer, name, row.quantity, one.head.windows, one.head.digest
 
     return Table("days", _DAYS, rows())
 

@@ -1,4 +1,7 @@
-"""Audit: hold the whole book, as it is stored, to its invariants. Writes nothing; the rules are `core.checks`."""
+"""Audit: hold the whole book, as it is stored, to its invariants. Writes nothing; the rules are `core.checks`.
+
+Windows that are rolled up are held to their days, and with an archive to every row that they had.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from rating.core.checks import (
     adjusted_as_kept,
     catalogue_as_digested,
     check_invoices,
+    check_rollups,
     check_statements,
     check_wallets,
     invoiced_windows_stand,
@@ -20,15 +24,20 @@ from rating.core.checks import (
 )
 from rating.core.invoices import LineItem
 from rating.core.periods import Period, from_milliseconds
+from rating.core.rollup import KeptRollUp, known_by_day
 from rating.core.windows import Completeness, Usage
-from rating.errors import Finding
-from rating.ports import StoredBook
+from rating.errors import EdgeDisagrees, EdgeUnavailable, Finding
+from rating.jobs.hours import Hours
+from rating.ports import Archive, StoredBook
 
 Row = tuple[Period, Completeness, Usage]
 
 
-def audit(book: StoredBook) -> Iterator[Finding]:
-    """Everything in the book that must not be as it is: first the invoices, then what paid them, then their windows."""
+def audit(book: StoredBook, archive: Archive | None = None) -> Iterator[Finding]:
+    """Everything in the book that must not be as it is: first the invoices, then what paid them, then their windows.
+
+    With an `archive`, also every file of it that the book names; windows are read from it where it has them.
+    """
     records = book.invoice_records()
     moves = book.move_records()
     notes = book.credit_records()
@@ -42,7 +51,11 @@ def audit(book: StoredBook) -> Iterator[Finding]:
     for closing in book.closing_records():
         yield from usage_as_closed(closing)
     yield from adjusted_as_kept(book.adjustment_records())
-    windows = _Windows(book)
+    yield from check_rollups(book.rollup_records())
+    spoilt = list(_archived(book, archive)) if archive is not None else []
+    yield from spoilt
+    # What an archive that is not whole says proves nothing: then days are held to quantities, as without one.
+    windows = _Windows(book, None if spoilt else archive)
     # By period, so that the windows of a period are read once for all its invoices.
     for one in sorted(records, key=lambda one: (one.period_start, one.period_end, one.sequence)):
         issued_at = from_milliseconds(one.issued_at)
@@ -55,17 +68,21 @@ class _Windows:
     KEPT = 8
     """Spans held in memory: as many meters as the invoices of one period commonly have."""
 
-    def __init__(self, book: StoredBook) -> None:
+    def __init__(self, book: StoredBook, archive: Archive | None) -> None:
         self._book = book
+        self._archive = archive
         self._spans: dict[tuple[str, Period, int], tuple[int, dict[str, list[Row]]]] = {}
+        self._rollups: dict[tuple[str, Period], tuple[KeptRollUp, ...]] = {}
         self._adjusted: dict[tuple[str, Period], list[datetime]] = {}
 
-    def of(self, line: LineItem, consumer: str, as_of: datetime) -> tuple[int, list[Row]]:
-        """How many windows of the line's meter are closed in its period, and the consumer's rows in them as of then."""
+    def of(self, line: LineItem, consumer: str, as_of: datetime) -> tuple[int, bool, list[Row]]:
+        """How many windows of the line's meter are closed in its period, whether some are known by their day alone, and
+        the consumer's rows in them as of then."""
         span = (line.meter, line.period)
         if span not in self._adjusted:
             entries = self._book.adjustments(line.period, line.meter)
             self._adjusted[span] = sorted(entry.at for entry in entries)
+            self._rollups[span] = self._book.rollups(*span)
         # Between two adjustments usage is the same at every instant: one reading serves all invoices issued there.
         key = (*span, bisect_right(self._adjusted[span], as_of))
         if key not in self._spans:
@@ -73,10 +90,29 @@ class _Windows:
                 del self._spans[next(iter(self._spans))]
             self._spans[key] = self._read(*span, as_of)
         closed, rows = self._spans[key]
-        return closed, rows.get(consumer, [])
+        by_day = known_by_day(self._rollups[span], as_of, self._archive is not None)
+        return closed, by_day, rows.get(consumer, [])
 
     def _read(self, meter: str, period: Period, as_of: datetime) -> tuple[int, dict[str, list[Row]]]:
         rows: dict[str, list[Row]] = {}
-        for row in self._book.usage(period, meter, as_of=as_of):
+        for row in Hours(self._book, self._archive).usage(period, meter, as_of=as_of):
             rows.setdefault(row.usage.consumer, []).append((row.window, row.completeness, row.usage))
         return len(self._book.closed(meter, period)), rows
+
+
+def _archived(book: StoredBook, archive: Archive) -> Iterator[Finding]:
+    """Every file holds the windows that were rolled up, each with the rows it was closed with."""
+    for one in book.rollup_records():
+        wanted = [(head.window, head.usage_digest) for day in one.days for head in day.heads]
+        where = f"archive {one.archive}, roll-up {one.number}"
+        try:
+            found = [(window.window, window.digest) for window in archive.read(one.archive, one.archive_digest)]
+        except (EdgeUnavailable, EdgeDisagrees) as error:
+            yield Finding(where, str(error))
+            continue
+        if found != wanted:
+            yield Finding(
+                where,
+                f"has {len(found)} windows, which are not the {len(wanted)} that the book rolled up from it",
+                "the book or the file was changed; compare with a backup",
+            )

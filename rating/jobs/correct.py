@@ -133,7 +133,12 @@ def _readings(book: Book, source: CounterSource, meter: Meter, heads: Sequence[C
         yield _read(book, known, source, meter, head)
 
 
+_ROLLED = "it is rolled up to its day, so it is not corrected any more; `rating book rollups` names its archive"
+
+
 def _read(book: Book, known: AsClosed, source: CounterSource, meter: Meter, head: ClosingHead) -> _Reading:
+    if head.rolled:
+        return _Reading(head.window, (), 0, (), _ROLLED, head.evidence)
     kept = [entry.adjustment for entry in book.adjustments(head.window, meter.name)]
     booked = book.totals(meter.name, head.window)
     measured = _measured(known, source, meter, head)

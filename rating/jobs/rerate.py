@@ -17,7 +17,7 @@ from rating.jobs.contracts import Contracts, billed_under
 from rating.jobs.explain import explain
 from rating.jobs.late import as_billed
 from rating.jobs.writing import Writer
-from rating.ports import Book
+from rating.ports import Archive, Book
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,16 @@ class Unequal:
     rated: str
 
 
-def rerate(book: Book, contracts: Contracts, invoice: Invoice) -> tuple[Unequal, ...]:
+def rerate(book: Book, contracts: Contracts, invoice: Invoice, archive: Archive | None = None) -> tuple[Unequal, ...]:
     """Every difference between the invoice and what the book comes to; empty when there is none.
+
+    With an `archive`, windows that are rolled up are held to the line's digest one by one.
 
     Raises:
         NoPlanInForce: the catalogue it was rated under is not in the book.
+        EdgeUnavailable, EdgeDisagrees: as `explain` does.
     """
-    return (*_windows(book, invoice), *_amounts(invoice.draft, _again(book, contracts, invoice)))
+    return (*_windows(book, invoice, archive), *_amounts(invoice.draft, _again(book, contracts, invoice)))
 
 
 def _again(book: Book, contracts: Contracts, invoice: Invoice) -> Draft:
@@ -56,8 +59,8 @@ def _part_again(book: Book, contracts: Contracts, invoice: Invoice, paper: Draft
     return writer.draft(item, paper.replaces, [item for item in book.items() if item.key in placed])
 
 
-def _windows(book: Book, invoice: Invoice) -> Iterator[Unequal]:
-    for item in explain(book, invoice):
+def _windows(book: Book, invoice: Invoice, archive: Archive | None) -> Iterator[Unequal]:
+    for item in explain(book, invoice, archive=archive):
         if not item.agrees:
             line = item.line
             said = f"{line.windows} windows with digest {line.usage_digest[:12]}"

@@ -1,5 +1,6 @@
 """One Protocol per edge. Each docstring is a promise that every adapter keeps and one suite of tests checks."""
 
+from rating.ports.archives import Archive
 from rating.ports.book import (
     Accrual,
     AdjustmentEntry,
@@ -30,6 +31,7 @@ from rating.ports.sources import CounterSource, Diagnosis, Estimate, Estimated, 
 __all__ = [
     "Accrual",
     "AdjustmentEntry",
+    "Archive",
     "Boards",
     "Book",
     "ClosingHead",

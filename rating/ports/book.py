@@ -15,6 +15,7 @@ from rating.core.checks import (
     EntryRecord,
     MoveRecord,
     Record,
+    RollUpRecord,
     StatementRecord,
 )
 from rating.core.creditnotes import CreditDraft, CreditNote
@@ -24,6 +25,7 @@ from rating.core.lifecycle import InvoiceEntry
 from rating.core.money import Money
 from rating.core.payouts import Payout, StatementDraft
 from rating.core.periods import Period
+from rating.core.rollup import Day, KeptRollUp, RollUp
 from rating.core.subscriptions import Pause, Subscription
 from rating.core.wallets import Grant, LowBalance, Move, Wallet, WalletGlance
 from rating.core.windows import Adjustment, Closing, Completeness, Evidence, Held, Usage
@@ -42,6 +44,8 @@ class ClosingHead:
     meter_digest: str
     closed_at: datetime
     evidence: Evidence
+    rolled: bool = False
+    """Whether its rows are rolled up to their day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,10 @@ class AdjustmentEntry:
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """One usage window as it stands in the book: as it was closed, with its adjustments added."""
+    """One usage window as it stands in the book: as it was closed, with its adjustments added.
+
+    Of windows that are rolled up there is one row a day, and `window` is the day's span.
+    """
 
     meter: str
     window: Period
@@ -127,7 +134,7 @@ class Book(Notices, Publications, Protocol):
 
         It is recorded as of `at`, but later than every invoice issued before it. The same revision with equal rows is
         the same entry, whoever found it; with other rows a Contradiction. Overtaken when a revision before it is
-        missing; BookError when the window is not closed.
+        missing; BookError when the window is not closed, or is rolled up to its day.
         """
 
     def adjustments(self, period: Period, meter: str | None = None) -> tuple[AdjustmentEntry, ...]:
@@ -147,6 +154,9 @@ class Book(Notices, Publications, Protocol):
         """Usage windows that start inside `period`, ordered by meter, start, consumer, dimensions.
 
         With `as_of`, adjustments recorded later than that are left out; what they cancel to zero is no row.
+
+        Rolled-up windows come as rows of their day. This and all sums raise BookError where `period` begins or ends
+        inside such a day; Overtaken when windows are rolled up while they are read.
         """
 
     def totals(
@@ -156,6 +166,19 @@ class Book(Notices, Publications, Protocol):
 
     def sums(self, meter: str, period: Period, consumer: str | None = None) -> Mapping[str, int]:
         """`totals` by consumer alone: cheap for many consumers, in no particular order."""
+
+    def roll_up(self, rollup: RollUp, days: Sequence[Day], *, at: datetime) -> bool:
+        """Put days in the place of the usage of their windows, whose rows are removed. True when it is new.
+
+        Closings with their evidence and digests, and adjustments, stay. Every sum over whole days is as before. The
+        same windows from the same archive are the same entry; else a Contradiction.
+
+        Raises:
+            BookError: the book's windows are not those the days were made of, or do not sum to them.
+        """
+
+    def rollups(self, meter: str | None = None, period: Period | None = None) -> tuple[KeptRollUp, ...]:
+        """Roll-ups with a window that starts inside `period`, in the order in which they were kept."""
 
     # contracts
     def keep_catalogue(self, digest: str, text: str, *, in_force_from: datetime, at: datetime) -> bool:
@@ -316,8 +339,11 @@ class StoredBook(Book, Protocol):
     def item_records(self) -> tuple[tuple[str, str, str, str], ...]:
         """Every one-off item's key, subscription, content and hash."""
 
-    def closing_records(self) -> Iterator[ClosingRecord]:
-        """Every closing with its usage, by meter and start."""
+    def closing_records(self, meter: str | None = None, period: Period | None = None) -> Iterator[ClosingRecord]:
+        """Every closing with its usage, by meter and start; with `period`, those of windows that start inside it."""
+
+    def rollup_records(self) -> Iterator[RollUpRecord]:
+        """Every roll-up with its days, their usage and the heads of their windows, in order of sequence."""
 
     def adjustment_records(self) -> tuple[AdjustmentRecord, ...]:
         """Every adjustment, by meter, start and revision."""

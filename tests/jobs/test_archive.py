@@ -36,15 +36,15 @@ def url(tmp_path: Path) -> str:
 def test_a_day_is_the_sum_of_its_windows_and_its_digest_leads_back_to_them(url: str) -> None:
     with open_book(url) as book:
         closings = list(book.closing_records())
-    days = list(rolled(closings, ZoneInfo("UTC")))
-    assert [(day.day.day, day.windows, [row.quantity for row in day.usage]) for day in days] == [
+    days = list(rolled(closings, [ZoneInfo("UTC")]))
+    assert [(day.day.day, day.head.windows, [row.quantity for row in day.usage]) for day in days] == [
         (1, 24, [120, 24]), (2, 24, [120, 24]), (3, 24, [120, 24]),
     ]  # fmt: skip
     lines = "".join(f"{seconds(one.window.start)}|{one.usage_digest}\n" for one in closings[:24])
-    assert days[0].digest == hashlib.sha256(lines.encode()).hexdigest()
-    assert [day.windows for day in rolled(closings, ZoneInfo("Asia/Kolkata"))] == [19, 24, 24, 5]
+    assert days[0].head.digest == hashlib.sha256(lines.encode()).hexdigest()
+    assert [day.head.windows for day in rolled(closings, [ZoneInfo("Asia/Kolkata")])] == [19, 24, 24, 5]
     changed = [closings[0]._replace(usage_digest="0" * 64), *closings[1:]]
-    assert next(rolled(changed, ZoneInfo("UTC"))).digest != days[0].digest
+    assert next(rolled(changed, [ZoneInfo("UTC")])).head.digest != days[0].head.digest
 
 
 def test_the_command_copies_says_the_hashes_and_removes_nothing(

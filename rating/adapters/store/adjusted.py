@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
 from rating.adapters.store.bulk import insert_new, insert_rows
-from rating.adapters.store.counted import Names, Series, inside, parser, window_of
+from rating.adapters.store.counted import Names, Series, archive_of, inside, parser, window_of
 from rating.adapters.store.engine import in_turn
 from rating.adapters.store.tables import adjusted, adjustments, closings, invoices, series
 from rating.core.canonical import canonical, read
 from rating.core.checks import AdjustmentRecord
 from rating.core.entries import adjustable, recorded_after, same_adjustment, usage_digest
 from rating.core.periods import Period, from_milliseconds, milliseconds, seconds
+from rating.core.rollup import not_adjustable
 from rating.core.windows import Adjustment, Evidence, Usage
 from rating.ports import AdjustmentEntry
 
@@ -33,6 +34,10 @@ def adjust(connection: Connection, numbers: Series, adjustment: Adjustment, at: 
     )
     adjustable(adjustment, None if closing is None else window_of(closing), kept or 0)
     assert closing is not None
+    if adjustment.revision > (kept or 0):
+        archive = archive_of(connection, closing.id)
+        if archive is not None:
+            raise not_adjustable(adjustment, archive)
     issued = connection.scalar(select(func.max(invoices.c.issued_at)))
     entry = {
         "closing": closing.id,
@@ -93,6 +98,15 @@ def differences(
     found: dict[int, list[Usage]] = {}
     for closing, row in _parsed(connection, statement):
         found.setdefault(closing, []).append(row)
+    return found
+
+
+def by_day(differences: Mapping[int, Sequence[Usage]], closed: Sequence[Row[Any]]) -> dict[int, list[Usage]]:
+    """The differences of rolled-up windows, by the number of their day. `closed` are the closings with their days."""
+    found: dict[int, list[Usage]] = {}
+    for row in closed:
+        if row.day is not None and row.id in differences:
+            found.setdefault(row.day, []).extend(differences[row.id])
     return found
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from itertools import groupby
 from types import TracebackType
 
 from sqlalchemy import delete, func, select
 
 from rating.adapters.collector import collector_paused
-from rating.adapters.store import adjusted, contracts, counted, followed, issued, prepaid, schema, stated
+from rating.adapters.store import adjusted, contracts, counted, followed, issued, prepaid, rolled, schema, stated
 from rating.adapters.store.bulk import insert_rows
 from rating.adapters.store.claims import Claims
 from rating.adapters.store.engine import Database
@@ -26,6 +27,7 @@ from rating.core.checks import (
     EntryRecord,
     MoveRecord,
     Record,
+    RollUpRecord,
     StatementRecord,
 )
 from rating.core.creditnotes import CreditDraft, CreditNote
@@ -37,6 +39,7 @@ from rating.core.lifecycle import InvoiceEntry
 from rating.core.money import Money
 from rating.core.payouts import Payout, StatementDraft
 from rating.core.periods import Period, from_seconds, milliseconds
+from rating.core.rollup import Day, KeptRollUp, RollUp
 from rating.core.subscriptions import Pause, Subscription
 from rating.core.wallets import Grant, LowBalance, Move, Wallet, WalletGlance
 from rating.core.windows import Adjustment, Closing, Completeness, Held, Usage
@@ -66,6 +69,12 @@ def migrate(url: str) -> tuple[str | None, str]:
         return schema.migrate(database)
     finally:
         database.close()
+
+
+def compact(url: str) -> tuple[int, int]:
+    """Give back the space of removed rows. Returns the bytes that the database's tables took before and take now."""
+    with open_book(url) as book:
+        return schema.compact(book._database)
 
 
 class StoreBook(StoreNotices, StorePublications):
@@ -144,10 +153,14 @@ class StoreBook(StoreNotices, StorePublications):
         with self._database.reading() as connection:
             closed = counted.closed(connection, period, meter)
             differences = adjusted.differences(connection, period, meter, consumer, as_of)
-        for portion in counted.portions(closed, consumer):
-            with self._database.reading() as connection:
-                rows = counted.usage_of(connection, portion, consumer, differences)
-            yield from rows
+            sources = counted.sources(connection, closed)
+            rolled.uncut(connection, meter, period)
+        of_days = adjusted.by_day(differences, closed)
+        for is_rolled, some in groupby(sources, lambda one: one.rolled):
+            for portion in counted.portions(list(some), consumer):
+                with self._database.reading() as connection:
+                    rows = counted.usage_of(connection, portion, consumer, of_days if is_rolled else differences)
+                yield from rows
 
     def totals(
         self, meter: str, period: Period, consumer: str | None = None, *, as_of: datetime | None = None
@@ -155,16 +168,29 @@ class StoreBook(StoreNotices, StorePublications):
         with self._database.reading() as connection:
             summed = counted.totals(connection, meter, period, consumer)
             differences = adjusted.differences(connection, period, meter, consumer, as_of)
+            rolled.uncut(connection, meter, period)
         return tuple(with_differences(summed, (row for rows in differences.values() for row in rows)))
 
     def sums(self, meter: str, period: Period, consumer: str | None = None) -> dict[str, int]:
         with self._database.reading() as connection:
             found = counted.sums(connection, meter, period, consumer)
             differences = adjusted.differences(connection, period, meter, consumer, None)
+            rolled.uncut(connection, meter, period)
         for rows in differences.values():
             for name, _, quantity in rows:
                 found[name] = found.get(name, 0) + quantity
         return found
+
+    def roll_up(self, rollup: RollUp, days: Sequence[Day], *, at: datetime) -> bool:
+        with self._database.writing() as connection:
+            ids = rolled.roll_up(connection, self._series, rollup, days, at)
+        if ids is not None:
+            self._series.remember(rollup.meter, ids)
+        return ids is not None
+
+    def rollups(self, meter: str | None = None, period: Period | None = None) -> tuple[KeptRollUp, ...]:
+        with self._database.reading() as connection:
+            return rolled.select_rollups(connection, meter, period)
 
     # contracts
     def keep_catalogue(self, digest: str, text: str, *, in_force_from: datetime, at: datetime) -> bool:
@@ -331,13 +357,23 @@ class StoreBook(StoreNotices, StorePublications):
         with self._database.reading() as connection:
             return contracts.item_records(connection)
 
-    def closing_records(self) -> Iterator[ClosingRecord]:
+    def closing_records(self, meter: str | None = None, period: Period | None = None) -> Iterator[ClosingRecord]:
         with self._database.reading() as connection:
-            closed = counted.closed(connection, None, None)
+            closed = counted.closed(connection, period, meter)
         for portion in counted.portions(closed, None):
             with self._database.reading() as connection:
                 records = counted.closing_records(connection, portion)
             yield from records
+
+    def rollup_records(self) -> Iterator[RollUpRecord]:
+        last = 0
+        while True:
+            with self._database.reading() as connection:
+                found = rolled.records(connection, last)
+            if found is None:
+                return
+            last = found.sequence
+            yield found
 
     def adjustment_records(self) -> tuple[AdjustmentRecord, ...]:
         with self._database.reading() as connection:
@@ -360,4 +396,5 @@ class StoreBook(StoreNotices, StorePublications):
             }
             # Counted when they were closed: counting millions of rows takes as long as reading them.
             rows = connection.execute(select(func.sum(closings_table.c.rows))).scalar()
-        return {**counts, "usage": int(rows or 0)}
+            removed = rolled.removed_rows(connection)
+        return {**counts, "usage": int(rows or 0) - removed}

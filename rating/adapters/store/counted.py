@@ -7,17 +7,42 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Subquery, and_, exists, func, literal_column, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Subquery,
+    Table,
+    and_,
+    exists,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 
-from rating.adapters.store.bulk import insert_new, insert_rows
-from rating.adapters.store.tables import closings, holds, series, usage
+from rating.adapters.store.bulk import batched, insert_new, insert_rows
+from rating.adapters.store.tables import (
+    closings,
+    holds,
+    rolled_days,
+    rolled_usage,
+    rolled_windows,
+    rollups,
+    series,
+    usage,
+)
 from rating.core.canonical import canonical, read
 from rating.core.checks import ClosingRecord
 from rating.core.entries import adjusted, keepable_closing, same_closing, usage_digest, whole_seconds
 from rating.core.periods import EPOCH, Period, from_milliseconds, from_seconds, milliseconds, seconds
+from rating.core.rollup import rolled_already
 from rating.core.windows import Closing, Completeness, Evidence, Held, Usage
+from rating.errors import Overtaken
 from rating.ports import ClosingHead, HeldEntry, UsageRow
 
 ROWS_AT_ONCE = 100_000
@@ -117,8 +142,23 @@ def _kept(connection: Connection, closing: Closing, digest: str) -> Closing:
     row = connection.execute(
         select(closings).where(closings.c.meter == closing.meter, closings.c.start == seconds(closing.window.start))
     ).one()
-    rows = closing.usage if row.usage_digest == digest else next(_usage_of(connection, [row], None))[1]
+    if row.usage_digest != digest:
+        archive = archive_of(connection, row.id)
+        if archive is not None:
+            raise rolled_already(row.meter, window_of(row), archive)
+    rows = closing.usage if row.usage_digest == digest else next(_usage_of(connection, [row]))[1]
     return Closing(row.meter, window_of(row), Completeness(row.completeness), tuple(rows))
+
+
+def archive_of(connection: Connection, closing: int) -> str | None:
+    """The file with the rows of that closing, None when the book has them."""
+    statement = (
+        select(rollups.c.archive)
+        .join(rolled_days, rolled_days.c.rollup == rollups.c.sequence)
+        .join(rolled_windows, rolled_windows.c.day == rolled_days.c.id)
+        .where(rolled_windows.c.closing == closing)
+    )
+    return connection.scalar(statement)
 
 
 def hold(connection: Connection, held: Held, at: datetime) -> None:
@@ -153,6 +193,7 @@ def heads(connection: Connection, meter: str, period: Period) -> tuple[ClosingHe
             row.meter_digest,
             from_milliseconds(row.closed_at),
             read(Evidence, row.evidence),
+            row.day is not None,
         )
         for row in closed(connection, period, meter)
     )
@@ -170,8 +211,12 @@ def closed_through(connection: Connection, meter: str) -> datetime | None:
 
 
 def closed(connection: Connection, period: Period | None, meter: str | None) -> list[Row[Any]]:
-    """The rows of `closings` that start inside the period, by meter and start."""
-    statement = select(closings).order_by(closings.c.meter, closings.c.start)
+    """The rows of `closings` that start inside the period, by meter and start, each with its rolled-up `day`."""
+    statement = (
+        select(closings, rolled_windows.c.day)
+        .outerjoin(rolled_windows, rolled_windows.c.closing == closings.c.id)
+        .order_by(closings.c.meter, closings.c.start)
+    )
     if period is not None:
         statement = statement.where(inside(closings.c.start, period))
     if meter is not None:
@@ -179,9 +224,21 @@ def closed(connection: Connection, period: Period | None, meter: str | None) -> 
     return list(connection.execute(statement))
 
 
-def portions(rows: Sequence[Row[Any]], consumer: str | None) -> Iterator[list[Row[Any]]]:
-    """Closings in portions of one meter, such that the usage of each can be read at once."""
-    portion: list[Row[Any]] = []
+class Measured(Protocol):
+    """Anything that has so many usage rows."""
+
+    @property
+    def meter(self) -> str: ...
+    @property
+    def rows(self) -> int: ...
+
+
+M = TypeVar("M", bound=Measured)
+
+
+def portions(rows: Sequence[M], consumer: str | None) -> Iterator[list[M]]:
+    """Closings, or days, in portions of one meter, such that the usage of each can be read at once."""
+    portion: list[M] = []
     size = 0
     for row in rows:
         # One consumer has few rows in a window, but there is a bound on the closings named in one statement too.
@@ -195,46 +252,140 @@ def portions(rows: Sequence[Row[Any]], consumer: str | None) -> Iterator[list[Ro
         yield portion
 
 
+class Source(NamedTuple):
+    """Where usage rows hang: a closing, or a day that windows are rolled up to."""
+
+    id: int
+    meter: str
+    window: Period
+    completeness: Completeness
+    rows: int
+    rolled: bool
+
+
+def sources(connection: Connection, closed: Sequence[Row[Any]]) -> list[Source]:
+    """The closings in their order, those that are rolled up as their days."""
+    days = _days(connection, sorted({row.day for row in closed if row.day is not None}))
+    found: list[Source] = []
+    for row in closed:
+        if row.day is None:
+            state = Completeness(row.completeness)
+            found.append(Source(row.id, row.meter, window_of(row), state, row.rows, rolled=False))
+        elif row.start == days[row.day].first:
+            day = days[row.day]
+            # At least as many rows as the day has; the bound on memory holds.
+            state = Completeness(day.completeness)
+            span = Period(from_seconds(day.first), from_seconds(day.end))
+            found.append(Source(day.id, day.meter, span, state, day.rows, rolled=True))
+    return found
+
+
+def _days(connection: Connection, numbers: Sequence[int]) -> dict[int, Row[Any]]:
+    found: dict[int, Row[Any]] = {}
+    for some in batched(numbers, 500):
+        statement = select(rolled_days).where(rolled_days.c.id.in_(some))
+        found |= {row.id: row for row in connection.execute(statement)}
+    return found
+
+
 def usage_of(
     connection: Connection,
-    portion: Sequence[Row[Any]],
+    portion: Sequence[Source],
     consumer: str | None,
     differences: Mapping[int, Sequence[Usage]],
 ) -> list[UsageRow]:
-    """Usage of these closings, adjusted by `differences`, in their order, sorted by consumer and dimensions in each."""
+    """Usage of these, all closings or all days, adjusted by `differences`, in their order, each sorted.
+
+    Raises:
+        Overtaken: a closing was rolled up since it was listed.
+    """
+    key = rolled_usage.c.day if portion[0].rolled else usage.c.closing
+    found: dict[int, list[Usage]] = {one.id: [] for one in portion}
+    for number, row in usage_rows(connection, key, list(found), portion[0].meter, consumer, parser()):
+        found[number].append(row)
+    if not portion[0].rolled:
+        still_there(connection, list(found))
     return [
-        UsageRow(row.meter, window_of(row), one, Completeness(row.completeness))
-        for row, rows in _usage_of(connection, portion, consumer)
-        for one in (adjusted(rows, differences[row.id]) if row.id in differences else rows)
+        UsageRow(one.meter, one.window, row, one.completeness)
+        for one in portion
+        for row in (adjusted(found[one.id], differences[one.id]) if one.id in differences else sorted(found[one.id]))
     ]
+
+
+def still_there(connection: Connection, numbers: Sequence[int]) -> None:
+    """Asked after rows were read: had they been removed meanwhile, nothing would show it.
+
+    Raises:
+        Overtaken: the rows of one of these closings are rolled up.
+    """
+    if connection.scalar(select(rolled_windows.c.closing).where(rolled_windows.c.closing.in_(numbers)).limit(1)):
+        raise Overtaken("windows were rolled up to days while their usage was read; run the command again")
 
 
 def closing_records(connection: Connection, portion: Sequence[Row[Any]]) -> list[ClosingRecord]:
     """These closings as stored."""
-    return [
-        ClosingRecord(row.meter, window_of(row), row.rows, row.consumers, row.usage_digest, tuple(rows))
-        for row, rows in _usage_of(connection, portion, None)
+    found = [
+        ClosingRecord(
+            row.meter,
+            window_of(row),
+            row.rows,
+            row.consumers,
+            row.usage_digest,
+            tuple(rows),
+            Completeness(row.completeness),
+            row.day is not None,
+        )
+        for row, rows in _usage_of(connection, portion)
     ]
+    still_there(connection, [row.id for row in portion if row.day is None])
+    return found
 
 
-def _usage_of(
-    connection: Connection, portion: Sequence[Row[Any]], consumer: str | None
-) -> Iterator[tuple[Row[Any], list[Usage]]]:
+def _usage_of(connection: Connection, portion: Sequence[Row[Any]]) -> Iterator[tuple[Row[Any], list[Usage]]]:
+    found: dict[int, list[Usage]] = {row.id: [] for row in portion}
+    for number, row in stored_rows(connection, usage.c.closing, list(found), portion[0].meter):
+        found[number].append(row)
+    for closing in portion:
+        yield closing, sorted(found[closing.id])
+
+
+def usage_rows(
+    connection: Connection,
+    key: Column[int],
+    numbers: Sequence[int],
+    meter: str,
+    consumer: str | None,
+    values: Callable[[str], tuple[str, ...]],
+) -> Iterator[tuple[int, Usage]]:
+    """The rows that hang on these numbers, in no particular order. `key` is `usage.closing` or `rolled_usage.day`."""
+    table = key.table
     statement = (
-        select(usage.c.closing, series.c.consumer, series.c.dimensions, usage.c.quantity)
-        .join_from(usage, series, series.c.id == usage.c.series)
-        .where(usage.c.closing.in_([row.id for row in portion]), series.c.meter == portion[0].meter)
+        select(key, series.c.consumer, series.c.dimensions, table.c.quantity)
+        .join_from(table, series, series.c.id == table.c.series)
+        .where(key.in_(numbers), series.c.meter == meter)
     )
     if consumer is not None:
         # By number, so that the rows are found by their primary key instead of reading whole windows.
         theirs = select(series.c.id).where(series.c.consumer == consumer)
-        statement = statement.where(usage.c.series.in_(theirs))
-    found: dict[int, list[Usage]] = {row.id: [] for row in portion}
+        statement = statement.where(table.c.series.in_(theirs))
+    for number, name, text, quantity in connection.execute(statement):
+        yield number, Usage(name, values(text), quantity)
+
+
+def stored_rows(
+    connection: Connection, key: Column[int], numbers: Sequence[int], meter: str
+) -> Iterator[tuple[int, Usage]]:
+    """All rows on these numbers, for `core.checks`. One of another meter's series shows it in its dimensions."""
+    table = key.table
+    statement = (
+        select(key, series.c.meter, series.c.consumer, series.c.dimensions, table.c.quantity)
+        .join_from(table, series, series.c.id == table.c.series)
+        .where(key.in_(numbers))
+    )
     values = parser()
-    for closing, name, text, quantity in connection.execute(statement):
-        found[closing].append(Usage(name, values(text), quantity))
-    for row in portion:
-        yield row, sorted(found[row.id])
+    for number, named, consumer, text, quantity in connection.execute(statement):
+        dimensions = values(text) if named == meter else (named, *values(text))
+        yield number, Usage(consumer, dimensions, quantity)
 
 
 def totals(connection: Connection, meter: str, period: Period, consumer: str | None) -> tuple[Usage, ...]:
@@ -263,15 +414,21 @@ def sums(connection: Connection, meter: str, period: Period, consumer: str | Non
 
 
 def _halves(meter: str, period: Period, consumer: str | None) -> Subquery:
-    """Usage by series, summed in two halves of 32 bits: exact where SUM over 64 bits would overflow on SQLite."""
+    """Usage by series, in one statement that sees windows' rows or the days in their place, never both or neither."""
     those = select(closings.c.id).where(closings.c.meter == meter, inside(closings.c.start, period))
-    high = func.sum(usage.c.quantity.bitwise_rshift(literal_column("32"))).label("high")
-    low = func.sum(usage.c.quantity.bitwise_and(literal_column("4294967295"))).label("low")
-    rows = select(usage.c.series, high, low).where(usage.c.closing.in_(those)).group_by(usage.c.series)
+    days = select(rolled_days.c.id).where(rolled_days.c.meter == meter, inside(rolled_days.c.first, period))
+    parts = [halves_of(usage, usage.c.closing.in_(those)), halves_of(rolled_usage, rolled_usage.c.day.in_(days))]
     if consumer is not None:
         theirs = select(series.c.id).where(series.c.meter == meter, series.c.consumer == consumer)
-        rows = rows.where(usage.c.series.in_(theirs))
-    return rows.subquery()
+        parts = [part.where(part.selected_columns[0].in_(theirs)) for part in parts]
+    return union_all(*parts).subquery()
+
+
+def halves_of(table: Table, those: ColumnElement[bool]) -> Select[Any]:
+    """Usage by series, summed in two halves of 32 bits: exact where SUM over 64 bits would overflow on SQLite."""
+    high = func.sum(table.c.quantity.bitwise_rshift(literal_column("32"))).label("high")
+    low = func.sum(table.c.quantity.bitwise_and(literal_column("4294967295"))).label("low")
+    return select(table.c.series, high, low).where(those).group_by(table.c.series)
 
 
 def parser() -> Callable[[str], tuple[str, ...]]:
@@ -281,10 +438,11 @@ def parser() -> Callable[[str], tuple[str, ...]]:
 
 def inside(start: Column[int], period: Period) -> ColumnElement[bool]:
     """What starts inside the period. Starts are whole seconds, the period need not be."""
-    return and_(start >= _ceiling(period.start), start < _ceiling(period.end))
+    return and_(start >= ceiling(period.start), start < ceiling(period.end))
 
 
-def _ceiling(instant: datetime) -> int:
+def ceiling(instant: datetime) -> int:
+    """The first whole second at or after the instant."""
     return -((EPOCH - instant) // timedelta(seconds=1))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, inspect, text
 
@@ -62,6 +63,35 @@ def migrate(database: Database) -> tuple[str | None, str]:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     return found, REVISION
+
+
+def compact(database: Database) -> tuple[int, int]:
+    """SQLite: the file is written anew without its holes. PostgreSQL: the space of removed rows may be used again.
+
+    Returns the bytes before and after: of the file, or of the table of usage with its index.
+
+    Raises:
+        EdgeUnavailable: somebody writes into the SQLite file all the while.
+    """
+    with database.translated(), database.engine.connect() as connection:
+        # Neither can run inside a transaction, and the connections begin them by themselves.
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        if not database.is_sqlite:
+            driver.autocommit = True
+        before = _bytes(database, driver)
+        for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)") if database.is_sqlite else ("VACUUM usage",):
+            driver.execute(statement)
+        after = _bytes(database, driver)
+        connection.invalidate()
+    return before, after
+
+
+def _bytes(database: Database, driver: Any) -> int:
+    if not database.is_sqlite:
+        return int(driver.execute("SELECT pg_total_relation_size('usage')").fetchone()[0])
+    pages, size = (driver.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    return int(pages * size)
 
 
 def _too_new(database: Database, found: str) -> BookError:

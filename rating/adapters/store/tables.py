@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0007"
+REVISION = "0008"
 """The schema this code reads and writes; the newest file in migrations/versions."""
 
 METADATA = MetaData(
@@ -514,6 +514,64 @@ signals = _table(
 )
 """What a gateway told us. How far it has come in the book is in `publications`, as of any subject."""
 
+rollups = _table(
+    "rollups",
+    Column("sequence", INT, primary_key=True, autoincrement=False),
+    _text("meter"),
+    _int("start"),
+    _int("end"),
+    _int("windows"),
+    _int("rows"),
+    _text("total"),
+    _text("archive"),
+    _text("archive_digest"),
+    _int("at"),
+    _text("content"),
+    _text("content_hash"),
+    _text("previous_hash"),
+    UniqueConstraint("meter", "start"),
+    UniqueConstraint("previous_hash"),
+)
+"""Entries by which days took the place of windows' usage. `total` is text: a sum of many may be beyond 64 bits."""
+
+rolled_days = _table(
+    "rolled_days",
+    Column("id", INT, primary_key=True),
+    _int("rollup", ForeignKey("rollups.sequence")),
+    _text("meter"),
+    _int("first"),
+    _int("last"),
+    _int("end"),
+    _int("windows"),
+    _int("rows"),
+    _text("completeness"),
+    _text("digest"),
+    _text("usage_digest"),
+    UniqueConstraint("meter", "first"),
+    Index(None, "rollup"),
+)
+"""The days inside `rollups.content`, spread out for SQL."""
+
+rolled_windows = _table(
+    "rolled_windows",
+    _int("closing", ForeignKey("closings.id")),
+    _int("day", ForeignKey("rolled_days.id")),
+    PrimaryKeyConstraint("closing"),
+    Index(None, "day"),
+    rowid=False,
+)
+"""Which day each rolled-up window is part of. Rows of `usage` may be removed for these windows, and for no others."""
+
+rolled_usage = _table(
+    "rolled_usage",
+    _int("day", ForeignKey("rolled_days.id")),
+    _int("series", ForeignKey("series.id")),
+    _int("quantity"),
+    PrimaryKeyConstraint("day", "series"),
+    rowid=False,
+)
+"""The rows of days, as `usage` has those of windows."""
+
 accruals = _table(
     "accruals",
     Column("id", INT, primary_key=True),
@@ -560,5 +618,10 @@ ENTRIES = (
     publications,
     remote_names,
     signals,
+    rollups,
+    rolled_days,
+    rolled_windows,
+    rolled_usage,
 )
-"""Append-only: the database refuses to change or remove their rows."""
+"""Append-only: the database refuses to change or remove their rows; but for those of `usage` whose window is in
+`rolled_windows`."""

@@ -31,11 +31,12 @@ from rating.core.checks.records import (
     lines_by_name,
     record,
 )
+from rating.core.checks.rollups import DayRecord, RollUpRecord, check_rollups, rollup_record
 from rating.core.checks.statements import StatementLine, StatementRecord, check_statements, statement_record
 from rating.core.checks.taxes import taxes_follow_decision
 from rating.core.checks.usage import adjusted_as_kept, catalogue_as_digested, items_as_kept, usage_as_closed
 from rating.core.checks.wallets import MoveRecord, check_wallets
-from rating.core.checks.windows import invoiced_windows_stand, windows_billed_once
+from rating.core.checks.windows import invoiced_windows_stand, stands_on, windows_billed_once
 from rating.core.invoices import invoice_number
 from rating.errors import Finding
 
@@ -73,16 +74,19 @@ __all__ = [
     "ClosingRecord",
     "CreditLine",
     "CreditRecord",
+    "DayRecord",
     "EntryRecord",
     "Line",
     "MoveRecord",
     "Record",
+    "RollUpRecord",
     "SectionRow",
     "StatementLine",
     "StatementRecord",
     "adjusted_as_kept",
     "catalogue_as_digested",
     "check_invoices",
+    "check_rollups",
     "check_statements",
     "check_wallets",
     "columns_agree_with_content",
@@ -99,6 +103,8 @@ __all__ = [
     "lines_sum_to_total",
     "numbers_without_gaps",
     "record",
+    "rollup_record",
+    "stands_on",
     "statement_record",
     "steps_are_allowed",
     "taken_back",

@@ -15,7 +15,7 @@ from rating.core.entries import CreditPaper, KeptEntry, Paper
 from rating.core.invoices import Draft, Invoice, LineItem, LineKind
 from rating.core.parties import INVOICES
 from rating.core.periods import Period, milliseconds, seconds
-from rating.core.windows import Usage
+from rating.core.windows import Completeness, Usage
 
 METERED = (LineKind.USAGE, LineKind.ADJUSTMENT)
 """Lines that stand on windows."""
@@ -73,6 +73,9 @@ class ClosingRecord(NamedTuple):
     consumers: int
     usage_digest: str
     usage: tuple[Usage, ...]
+    completeness: Completeness = Completeness.COMPLETE
+    rolled: bool = False
+    """Whether it is part of a rolled-up day, which holds its usage."""
 
 
 class AdjustmentRecord(NamedTuple):

@@ -14,7 +14,15 @@ from rating.errors import Finding
 
 
 def usage_as_closed(closing: ClosingRecord) -> Iterator[Finding]:
-    """A closed window holds the rows it was closed with."""
+    """A closed window holds the rows it was closed with; or none, where its day holds them."""
+    if closing.rolled:
+        if closing.usage:
+            yield Finding(
+                f"window {closing.meter} {closing.window}",
+                f"is rolled up to its day and still holds {len(closing.usage)} rows, which would be counted twice",
+                "they were added past the program; compare with a backup",
+            )
+        return
     found = usage_digest(closing.usage)
     if found != closing.usage_digest or len(closing.usage) != closing.rows:
         yield Finding(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from fractions import Fraction
 from itertools import pairwise
 
 from rating.core.checks.records import METERED, Record, drafts, paper
-from rating.core.drafts import metered
+from rating.core.drafts import MeteredUsage, metered
 from rating.core.invoices import Draft, LineItem, LineKind
 from rating.core.periods import Period
 from rating.core.windows import Completeness, Usage
@@ -37,12 +38,13 @@ def windows_billed_once(records: Sequence[Record], taken_back: Collection[str] =
 
 
 def invoiced_windows_stand(
-    one: Record, windows: Callable[[LineItem, str], tuple[int, Iterable[tuple[Period, Completeness, Usage]]]]
+    one: Record, windows: Callable[[LineItem, str], tuple[int, bool, Iterable[tuple[Period, Completeness, Usage]]]]
 ) -> Iterator[Finding]:
     """The closed windows of a line's period are still those it was charged from.
 
-    `windows` gives, for a line and its consumer, how many windows of the line's meter are closed in its period and the
-    consumer's rows in them as of the invoice's issue, in order of time and dimensions.
+    `windows` gives, for a line and its consumer, how many windows of the line's meter are closed in its period, whether
+    some of them are known by their day alone, and the consumer's rows in them as of the invoice's issue, in order of
+    time and dimensions. Days are held to the quantity that the line was charged for; windows to its digest.
     """
     kept = paper(one)
     if kept is None:
@@ -50,15 +52,22 @@ def invoiced_windows_stand(
     for number, line in enumerate(kept.draft.lines, start=1):
         if line.kind not in METERED or not line.meter:
             continue
-        closed, rows = windows(line, kept.draft.part_of(number).consumer)
+        closed, by_day, rows = windows(line, kept.draft.part_of(number).consumer)
         now = metered(rows, closed, line.degraded)
-        if (now.digest, closed) != (line.usage_digest, line.windows):
+        if not stands_on(line, now, by_day):
             yield Finding(
                 f"invoice {one.number}, line {number}",
                 f"was charged from {line.windows} windows of {line.meter} with digest {line.usage_digest[:12]}, "
                 f"but the book has {closed} with {now.digest[:12]}, which count {now.quantity}",
                 "windows were closed or changed after issue; correct the usage with an adjustment",
             )
+
+
+def stands_on(line: LineItem, now: MeteredUsage, by_day: bool) -> bool:
+    """Whether a line was charged from this usage; `by_day` when some of it is known by the sum of its day alone."""
+    if by_day:
+        return (line.counted, line.windows) == (Fraction(now.quantity, 10**line.digits), now.windows)
+    return (line.usage_digest, line.windows) == (now.digest, now.windows)
 
 
 def _usage_lines(draft: Draft) -> Iterable[LineItem]:

@@ -10,7 +10,7 @@ import pytest
 
 from rating.adapters.store import StoreBook, open_book
 
-from .stories import fill, follow
+from .stories import fill, follow, roll
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -31,6 +31,7 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with open_book(url) as book:
         fill(book)
         follow(book)
+        roll(book)
     return url
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, create_engine, text
 
@@ -28,10 +29,11 @@ from rating.core.payouts import StatementDraft
 from rating.core.periods import Period
 from rating.core.prices.price import Portion
 from rating.core.publications import Progress, RemoteName, Signal
+from rating.core.rollup import RollUp, rolled
 from rating.core.subscriptions import Subscription
 from rating.core.wallets import Grant
 from rating.core.windows import Adjustment, Closing, Completeness, Held, Usage
-from rating.ports import Accrual, Book
+from rating.ports import Accrual, Book, StoredBook
 
 USD = Currency("USD")
 START = datetime(2026, 8, 1, tzinfo=UTC)
@@ -118,6 +120,24 @@ def follow(book: Book) -> None:
     book.issue_statements([StatementDraft("Maps", date(2026, 8, 1), USD, (back,))], at=NOW)
     sold = replace(one, subscription="z/pro/2026-08-01", consumer="z", seller=Seller("eu", "Acme EU", series="EU"))
     book.issue([sold, replace(sold, subscription="y/pro/2026-08-01", consumer="y")], at=NOW + timedelta(minutes=5))
+
+
+def roll(book: StoredBook) -> None:
+    """Four hours of another meter, three days before, become two days of two windows each."""
+    windows = [
+        Period(START - timedelta(days=3) + timedelta(hours=hour), START - timedelta(days=3) + timedelta(hours=hour + 1))
+        for hour in (0, 1, 24, 25)
+    ]
+    for number, window in enumerate(windows):
+        rows = tuple(Usage(consumer, ("/old",), 100 + number) for consumer in ("c42", "c77"))
+        book.close(Closing("old", window, Completeness.COMPLETE, rows), meter_digest="m", at=NOW)
+    days = list(rolled(book.closing_records("old"), [ZoneInfo("UTC")]))
+    total = sum(row.quantity for day in days for row in day.usage)
+    for number, day in enumerate(days):
+        # Two entries, so that one follows the other.
+        own = sum(row.quantity for row in day.usage)
+        book.roll_up(RollUp("old", (day.head,), own, f"old{number}.jsonl.gz", "a" * 64, "ann"), [day], at=NOW)
+    assert total == 2 * (100 + 101 + 102 + 103)
 
 
 FEE = LineItem(LineKind.FEE, "", "Pro fee", DAY, Fraction(49), Money(4900, USD))

@@ -11,8 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from rating.adapters.store import StoreBook, open_book
 from rating.adapters.store.tables import ENTRIES, METADATA, accruals
 from rating.errors import BookError
+from rating.jobs.audit import audit
 
-from .stories import NOW, fill, raw
+from .stories import NOW, fill, raw, roll
 
 COLUMN = {
     "series": "consumer", "closings": "completeness", "usage": "quantity",
@@ -25,6 +26,7 @@ COLUMN = {
     "statements": "total_minor", "statement_lines": "minor",
     "items": "content", "pauses": "start", "resumptions": "end",
     "publications": "outcome", "remote_names": "name", "signals": "content",
+    "rollups": "archive_digest", "rolled_days": "digest", "rolled_windows": "day", "rolled_usage": "quantity",
 }  # fmt: skip
 
 
@@ -91,6 +93,12 @@ def test_every_table_but_the_projection_is_append_only() -> None:
          "one share stated twice"),
         ("INSERT INTO statements SELECT sequence + 9, number || 'x', key, partner, currency, total_minor, issued_at, "
          "content, content_hash, previous_hash || 'x' FROM statements", "a month stated twice"),
+        ("INSERT INTO rollups SELECT sequence + 9, meter, start, \"end\", windows, rows, total, archive, "
+         "archive_digest, at, content, content_hash, 'other' FROM rollups", "windows rolled up twice"),
+        ("INSERT INTO rollups SELECT sequence + 9, meter || 'x', start, \"end\", windows, rows, total, archive, "
+         "archive_digest, at, content, content_hash, previous_hash FROM rollups", "two roll-ups after one"),
+        ("INSERT INTO rolled_windows SELECT closing, 2 FROM rolled_windows", "a window in two days"),
+        ("INSERT INTO rolled_usage SELECT * FROM rolled_usage", "a day counted twice"),
         ("INSERT INTO wallet_moves SELECT \"grant\", step, previous, before, change, after, kind, invoice, 'x', at "
          "FROM wallet_moves WHERE step = 1", "two moves from one balance"),
         ("INSERT INTO wallet_moves SELECT \"grant\", 2, 1, after, -1, after - 1, kind, invoice, cause, at "
@@ -136,6 +144,10 @@ def test_a_grant_moves_only_on_from_where_it_is(filled: str, move: str, constrai
         "INSERT INTO opened VALUES (9, 99999, 0)",
         "INSERT INTO wallet_moves VALUES (99999, 0, NULL, 0, 5, 5, 'granted', '', '', 0)",
         "INSERT INTO statement_lines VALUES (99999, 1, 'INV-9/1', 5)",
+        "INSERT INTO rolled_windows VALUES (1, 99999)",
+        "INSERT INTO rolled_windows VALUES (99999, 1)",
+        "INSERT INTO rolled_usage VALUES (1, 99999, 5)",
+        "INSERT INTO rolled_usage VALUES (99999, 1, 5)",
         "INSERT INTO lines SELECT 99999, line, kind, card, meter, quantity, exact, minor FROM lines WHERE invoice = 1",
     ],
 )
@@ -161,6 +173,27 @@ def test_sqlite_keeps_integers_integers(tmp_path) -> None:
         fill(store)
     with pytest.raises(DBAPIError, match="cannot store"), raw(url) as connection:
         connection.execute(text("INSERT INTO lines VALUES (1, 99, 'fee', '', '', '0/1', '1/1', 12.5)"))
+
+
+def test_usage_may_go_where_its_window_is_rolled_up_and_nowhere_else(url: str) -> None:
+    """Whoever writes the SQL: a window of which the book has no day keeps its rows, also beside one that has."""
+    with open_book(url) as store:
+        fill(store)
+        roll(store)
+    rolled = "SELECT closing FROM rolled_windows"
+    with raw(url) as connection:
+        # The program removed them; put back, they would be counted twice, and may go once more.
+        connection.execute(text("INSERT INTO usage SELECT closing, 1, 5 FROM rolled_windows"))
+        assert connection.execute(text(f"DELETE FROM usage WHERE closing IN ({rolled})")).rowcount == 4
+        connection.execute(text("INSERT INTO usage SELECT closing, 1, 5 FROM rolled_windows"))
+    for others in (f"closing NOT IN ({rolled})", "closing = 1", f"closing = 1 OR closing IN ({rolled})"):
+        with pytest.raises(DBAPIError, match="usage is append-only"), raw(url) as connection:
+            connection.execute(text(f"DELETE FROM usage WHERE {others}"))
+    with pytest.raises(DBAPIError, match="usage is append-only"), raw(url) as connection:
+        connection.execute(text(f"UPDATE usage SET quantity = 6 WHERE closing IN ({rolled})"))
+    with open_book(url) as store:
+        found = [finding.what for finding in audit(store)]
+    assert found == ["is rolled up to its day and still holds 1 rows, which would be counted twice"] * 4
 
 
 def test_a_projection_may_be_replaced(store: StoreBook) -> None:

@@ -99,6 +99,10 @@ def test_a_book_of_the_first_schema_keeps_all_it_has(url: str) -> None:
         before = (store.invoices(), list(store.usage(DAY)), list(audit(store)))
     with raw(url) as connection:
         # What revision 0001 did not have.
+        sqlite = connection.dialect.name == "sqlite"
+        connection.execute(
+            text("DROP TRIGGER usage_no_delete" if sqlite else "DROP FUNCTION rating_usage_rolled CASCADE")
+        )
         for table in reversed(METADATA.sorted_tables):
             if table.name not in FIRST:
                 connection.execute(text(f"DROP TABLE {table.name}"))

@@ -13,7 +13,7 @@ from rating.adapters.store.tables import METADATA, closings, invoices, lines, se
 from rating.core.canonical import digest
 from rating.jobs.audit import audit
 
-from .stories import NOW, draft, fill, follow, tampering
+from .stories import NOW, draft, fill, follow, roll, tampering
 
 CONSUMERS = ("c42", "c77", "c99")
 
@@ -23,6 +23,7 @@ def filled_url(url: str) -> str:
     with open_book(url) as book:
         fill(book, CONSUMERS)
         follow(book)
+        roll(book)
         assert list(audit(book)) == []
     return url
 
@@ -49,6 +50,10 @@ FIELDS = [
     *(METADATA.tables["adjustments"].c[name] for name in ("revision", "rows", "usage_digest")),
     METADATA.tables["adjusted"].c.quantity,
     *(METADATA.tables["wallet_grants"].c[name] for name in ("customer", "currency", "minor")),
+    *METADATA.tables["rollups"].columns,
+    *METADATA.tables["rolled_days"].columns,
+    *METADATA.tables["rolled_windows"].columns,
+    *METADATA.tables["rolled_usage"].columns,
     *(column for column in METADATA.tables["wallet_moves"].c if column.name not in ("grant", "cause", "at")),
 ]
 ROW = {
@@ -60,8 +65,11 @@ ROW = {
     "credit_lines": {"credit_note": "2"},
     "statements": {"sequence": "1"},
     "statement_lines": {"statement": "1"},
-    "usage": {"closing": "5", "series": "(SELECT max(id) FROM series)"},
-    "adjusted": {"adjustment": "1", "series": "(SELECT max(id) FROM series)"},
+    "usage": {"closing": "5", "series": "(SELECT max(id) FROM series WHERE meter = 'search')"},
+    "adjusted": {"adjustment": "1", "series": "(SELECT max(id) FROM series WHERE meter = 'search')"},
+    "rollups": {"sequence": "1"},
+    "rolled_windows": {"closing": "(SELECT min(closing) FROM rolled_windows)"},
+    "rolled_usage": {"day": "1", "series": "(SELECT max(series) FROM rolled_usage)"},
     "wallet_moves": {'"grant"': "1", "step": "1"},
 }
 """Which row of a table is changed; the first one where nothing is said."""
@@ -109,6 +117,12 @@ def _other(column: Column, before: object) -> object:
         ("DELETE FROM wallet_moves WHERE step = 0", "begins with 10.00 USD but must be step 0 and begin with 0.00 USD"),
         ("UPDATE wallet_moves SET invoice = 'INV-000002' WHERE step = 1", "which is c77's, in USD"),
         ("UPDATE wallet_grants SET expires = 1", "but expired at 1000"),
+        ("UPDATE rolled_usage SET quantity = 7 WHERE day = 1", "its days sum to 14 but it says 402"),
+        ("DELETE FROM rolled_usage WHERE day = 1", "its rows have the digest"),
+        ("DELETE FROM rolled_days WHERE id = 2", "days is stored as () but its content says"),
+        ("DELETE FROM rollups WHERE sequence = 1", "stands at place 1"),
+        ("INSERT INTO rolled_windows VALUES (1, 1)", "has 3 windows with 7 rows"),
+        ("UPDATE rollups SET archive_digest = 'b'", "archive_digest is stored as b but its content says aaaa"),
         ("UPDATE invoices SET total_minor = 1 WHERE sequence = 2", "is stored as 1 but its content says 516"),
     ],
 )  # fmt: skip
