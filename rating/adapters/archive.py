@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 
+from rating.core.archived import ArchivedWindow, line_of, read_line
 from rating.errors import EdgeDisagrees, EdgeUnavailable
-from rating.specs.archived import ArchivedWindow, line_of, read_line
 
 
 class FolderArchive:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
 
+from rating.core.archived import ArchivedWindow
 from rating.core.entries import adjusted, recorded
 from rating.core.periods import Period
 from rating.core.windows import Completeness, Usage
 from rating.ports import Archive, Book, UsageRow
-from rating.specs.archived import ArchivedWindow
 
 
 class Hours:

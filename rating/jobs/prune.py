@@ -12,6 +12,7 @@ from datetime import date, datetime
 from itertools import groupby, islice, zip_longest
 from urllib.parse import quote
 
+from rating.core.archived import ArchivedWindow, archived
 from rating.core.checks import ClosingRecord
 from rating.core.periods import EPOCH, Period
 from rating.core.retention import Borders, billed_until, borders, by_the_hour, midnight, ripe
@@ -20,7 +21,6 @@ from rating.core.schedule import second_look_span
 from rating.errors import BookError, EdgeDisagrees, Overtaken
 from rating.jobs.contracts import Contracts
 from rating.ports import Archive, ClosingHead, StoredBook
-from rating.specs.archived import ArchivedWindow, archived
 
 CLAIM = "prune"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from rating.specs.archived import ArchivedWindow
+from rating.core.archived import ArchivedWindow
 
 
 class Archive(Protocol):
