@@ -230,6 +230,11 @@ def begun_at(entries: Iterable[Progressed]) -> datetime | None:
     return next((one.at for one in entries if one.progress.outcome is Outcome.BEGUN), None)
 
 
+def revivals(entries: Iterable[Progressed]) -> int:
+    """How often a person asked to try the subject again."""
+    return sum(one.progress.outcome is Outcome.REVIVED for one in entries)
+
+
 def following(gateway: str, subject: str, entries: Sequence[Progressed], outcome: Outcome, said: str = "") -> Progress:
     """The entry that follows on these."""
     return Progress(gateway, subject, len(entries) + 1, outcome, said)

@@ -25,6 +25,7 @@ from rating.core.publications import (
     by_subject,
     due_at,
     following,
+    revivals,
 )
 from rating.errors import BookError, EdgeDisagrees, EdgeError, EdgeRefused, EdgeUnavailable
 from rating.ports import Book, InvoiceGateway
@@ -223,7 +224,7 @@ class _Round:
             begun = begun_at(entries)
             if begun is None:
                 entries.append(self._enter(following(name, subject, entries, Outcome.BEGUN)))
-            trail = _BookTrail(self._book, name, subject, begun, self._clock, self._turn)
+            trail = _BookTrail(self._book, name, subject, begun, revivals(entries), self._clock, self._turn)
         try:
             said = self._gateway.publish(link, trail, now=self._now)
             outcome, asked = Outcome.DONE, 0
@@ -256,16 +257,21 @@ class _BookTrail:
         gateway: str,
         subject: str,
         begun: datetime | None,
+        revived: int,
         clock: Callable[[], datetime],
         turn: threading.Lock,
     ) -> None:
         self._book, self._gateway, self._subject, self._clock, self._turn = book, gateway, subject, clock, turn
-        self._begun = begun
+        self._begun, self._revived = begun, revived
         self._known: dict[str, dict[str, str]] = {}
 
     @property
     def begun_at(self) -> datetime | None:
         return self._begun
+
+    @property
+    def revived(self) -> int:
+        return self._revived
 
     def name(self, part: str = "", subject: str | None = None) -> str | None:
         about = subject or self._subject

@@ -17,6 +17,8 @@ class KeptTrail:
         self._subject = subject
         self._now = now
         self._begun_at = begun_at
+        self.revived = 0
+        """What is reported here is looked for before it is made, and has no keys of attempts."""
 
     @property
     def begun_at(self) -> datetime | None:

@@ -60,6 +60,10 @@ class Trail(Protocol):
     def begun_at(self) -> datetime | None:
         """When a call about this subject may first have been made; None when this is the very first attempt."""
 
+    @property
+    def revived(self) -> int:
+        """How often a person asked to try again what was parked."""
+
     def name(self, part: str = "", subject: str | None = None) -> str | None:
         """What the gateway calls that part of the subject (of another one's, if named); None when it is not known."""
 

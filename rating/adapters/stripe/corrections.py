@@ -48,7 +48,7 @@ def credit(desk: Desk, dispatch: CreditNoteDispatch, trail: Trail) -> str:
             params["out_of_band_amount"] = to_stripe(outside)
         return desk.account.asked(
             f"credit {note.number}",
-            lambda: desk.client.v1.credit_notes.create(params, key_of(note.number, note.content_hash, "credit")),  # type: ignore[arg-type]
+            lambda: desk.client.v1.credit_notes.create(params, key_of(trail, note.number, note.content_hash, "credit")),  # type: ignore[arg-type]
         )
 
     made, answer = once(
@@ -76,15 +76,15 @@ def take(desk: Desk, dispatch: StepDispatch, customer: str, trail: Trail) -> str
     answer = retrieved(desk, name, invoice)
     match dispatch.entry.step:
         case Step.PAY:
-            return _paid(desk, dispatch, name, answer)
+            return _paid(desk, dispatch, name, answer, trail)
         case Step.VOID:
             return _voided(desk, dispatch, customer, name, answer, trail)
         case Step.WRITE_OFF:
-            return _written_off(desk, dispatch, name, answer)
+            return _written_off(desk, dispatch, name, answer, trail)
     raise EdgeRefused(f"{dispatch.subject}: {dispatch.entry.step} is not a step that Stripe knows")
 
 
-def _paid(desk: Desk, dispatch: StepDispatch, name: str, answer: Any) -> str:
+def _paid(desk: Desk, dispatch: StepDispatch, name: str, answer: Any, trail: Trail) -> str:
     entry, invoice = dispatch.entry, dispatch.invoice
     assert entry.amount is not None
     left = money(answer, "amount_remaining", invoice)
@@ -98,7 +98,7 @@ def _paid(desk: Desk, dispatch: StepDispatch, name: str, answer: Any) -> str:
             "which takes a payment from outside only over all of it; record it there as a payment, then mark this done "
             "by paying the rest"
         )
-    options = key_of(invoice.number, invoice.content_hash, f"paid:{digest(entry.key)[:16]}")
+    options = key_of(trail, invoice.number, invoice.content_hash, f"paid:{digest(entry.key)[:16]}")
     desk.account.asked(
         f"pay {invoice.number} outside",
         lambda: desk.client.v1.invoices.pay(name, {"paid_out_of_band": True}, options),
@@ -116,7 +116,7 @@ def _voided(desk: Desk, dispatch: StepDispatch, customer: str, name: str, answer
         desk.account.asked(
             f"void {invoice.number}",
             lambda: desk.client.v1.invoices.void_invoice(
-                name, {}, key_of(invoice.number, invoice.content_hash, "void")
+                name, {}, key_of(trail, invoice.number, invoice.content_hash, "void")
             ),
         )
     # Stripe gives the wallet's part back to the customer's balance; ours went back to the wallet.
@@ -149,21 +149,21 @@ def _taken_back(desk: Desk, dispatch: StepDispatch, name: str, answer: Any, trai
                     "out_of_band_amount": total,
                     "metadata": {NOTE: f"void {invoice.number}", INVOICE: invoice.number},
                 },
-                key_of(invoice.number, invoice.content_hash, "take-back"),
+                key_of(trail, invoice.number, invoice.content_hash, "take-back"),
             ),
         ),
     )
     return f"{name} was paid from the wallet and is taken back by {made}"
 
 
-def _written_off(desk: Desk, dispatch: StepDispatch, name: str, answer: Any) -> str:
+def _written_off(desk: Desk, dispatch: StepDispatch, name: str, answer: Any, trail: Trail) -> str:
     invoice = dispatch.invoice
     status = told(answer, "status", str)
     if status == OPEN:
         desk.account.asked(
             f"write off {invoice.number}",
             lambda: desk.client.v1.invoices.mark_uncollectible(
-                name, {}, key_of(invoice.number, invoice.content_hash, "write-off")
+                name, {}, key_of(trail, invoice.number, invoice.content_hash, "write-off")
             ),
         )
     elif status != UNCOLLECTIBLE:

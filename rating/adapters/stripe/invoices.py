@@ -35,14 +35,14 @@ def carry(desk: Desk, dispatch: InvoiceDispatch, customer: str, trail: Trail) ->
             lambda: list(desk.client.v1.invoices.list({"customer": customer, "limit": 100}).auto_paging_iter()),
         ),
         {INVOICE: invoice.number},
-        lambda: _created(desk, dispatch, customer),
+        lambda: _created(desk, dispatch, customer, trail),
     )
     fresh = answer is not None and trail.begun_at is None
     if answer is None:
         answer = retrieved(desk, name, invoice)
     is_ours(answer, invoice)
     if told(answer, "status", str) == DRAFT:
-        answer = _filled(desk, invoice, name, answer, lines, fresh)
+        answer = _filled(desk, invoice, name, answer, lines, fresh, trail)
         _equal(desk, invoice, answer)
         _balance_is_ours(desk, dispatch, customer, answer, trail, fresh)
         answer = desk.account.asked(
@@ -50,7 +50,7 @@ def carry(desk: Desk, dispatch: InvoiceDispatch, customer: str, trail: Trail) ->
             lambda: desk.client.v1.invoices.finalize_invoice(
                 name,
                 {"auto_advance": not desk.sends},
-                key_of(invoice.number, invoice.content_hash, "finalise"),
+                key_of(trail, invoice.number, invoice.content_hash, "finalise"),
             ),
         )
     return _finalised(desk, dispatch, customer, name, answer, trail)
@@ -73,7 +73,7 @@ def money(answer: Any, field: str, invoice: Invoice) -> Money:
     return from_stripe(told(answer, field, int), invoice.draft.currency)
 
 
-def _created(desk: Desk, dispatch: InvoiceDispatch, customer: str) -> Any:
+def _created(desk: Desk, dispatch: InvoiceDispatch, customer: str, trail: Trail) -> Any:
     invoice = dispatch.invoice
     params: dict[str, Any] = {
         "customer": customer,
@@ -96,11 +96,13 @@ def _created(desk: Desk, dispatch: InvoiceDispatch, customer: str) -> Any:
         params["footer"] = desk.documents.replace("{number}", invoice.number)
     return desk.account.asked(
         f"create {invoice.number}",
-        lambda: desk.client.v1.invoices.create(params, key_of(invoice.number, invoice.content_hash, "create")),  # type: ignore[arg-type]
+        lambda: desk.client.v1.invoices.create(params, key_of(trail, invoice.number, invoice.content_hash, "create")),  # type: ignore[arg-type]
     )
 
 
-def _filled(desk: Desk, invoice: Invoice, name: str, answer: Any, lines: list[dict[str, Any]], fresh: bool) -> Any:
+def _filled(
+    desk: Desk, invoice: Invoice, name: str, answer: Any, lines: list[dict[str, Any]], fresh: bool, trail: Trail
+) -> Any:
     """The draft with all its lines. What an earlier attempt added is found by its metadata."""
     there: set[str] = set()
     if not fresh:
@@ -120,7 +122,7 @@ def _filled(desk: Desk, invoice: Invoice, name: str, answer: Any, lines: list[di
                 f"all or none; was the draft {name} edited? delete it, then try again"
             )
         params: Any = {"lines": missing}
-        options = key_of(invoice.number, invoice.content_hash, f"lines-{number}")
+        options = key_of(trail, invoice.number, invoice.content_hash, f"lines-{number}")
         answer = desk.account.asked(
             f"add lines to {invoice.number}",
             lambda params=params, options=options: desk.client.v1.invoices.add_lines(name, params, options),  # type: ignore[misc]
@@ -188,7 +190,7 @@ def move(desk: Desk, customer: str, invoice: Invoice, why: str, amount: int, tra
     answer = desk.account.asked(
         f"move the balance of {customer} for {invoice.number}",
         lambda: desk.client.v1.customers.balance_transactions.create(
-            customer, params, key_of(invoice.number, invoice.content_hash, why)
+            customer, params, key_of(trail, invoice.number, invoice.content_hash, why)
         ),
     )
     trail.keep(told(answer, "id", str), why)
@@ -222,13 +224,11 @@ def _finalised(desk: Desk, dispatch: InvoiceDispatch, customer: str, name: str, 
         return f"{name} stands at {invoice.total}; {expected} is not collected there and stays open with us"
     if due != expected and not _lowered(answer):
         raise EdgeDisagrees(_differs(invoice, name, expected, due, left))
-    if status == OPEN and desk.sends and not getattr(answer, "customer_email", None):
-        return f"{name} is open, {due} due; not sent by Stripe, which knows no email of the customer"
     if status == OPEN and desk.sends and trail.name("sent") is None:
         desk.account.asked(
             f"send {invoice.number}",
             lambda: desk.client.v1.invoices.send_invoice(
-                name, {}, key_of(invoice.number, invoice.content_hash, "send")
+                name, {}, key_of(trail, invoice.number, invoice.content_hash, "send")
             ),
         )
         trail.keep(name, "sent")

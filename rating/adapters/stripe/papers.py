@@ -34,9 +34,14 @@ class Desk:
         return self.account.client
 
 
-def key_of(number: str, content_hash: str, call: str) -> Any:
-    """The options of a call that makes something: the same content, the same key."""
-    return {"idempotency_key": f"rating:{number}:{content_hash[:16]}:{call}"}
+def key_of(trail: Trail, number: str, content_hash: str, call: str) -> Any:
+    """The options of a call that makes something: the same content, the same key.
+
+    Stripe answers a key with its first answer for a day, a refusal included: whoever was asked by a person to try
+    again takes another, and has looked for what the first one made.
+    """
+    again = f":{trail.revived}" if trail.revived else ""
+    return {"idempotency_key": f"rating:{number}:{content_hash[:16]}:{call}{again}"}
 
 
 def once(

@@ -17,6 +17,7 @@ USD = Currency("USD")
 
 class NoTrail:
     begun_at: datetime | None = None
+    revived = 0
 
     def name(self, part: str = "", subject: str | None = None) -> str | None:
         return None

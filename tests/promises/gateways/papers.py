@@ -23,6 +23,7 @@ from rating.core.publications import (
     StepDispatch,
     begun_at,
     following,
+    revivals,
 )
 from rating.ports import Book
 
@@ -92,7 +93,7 @@ class BookTrail:
     def __init__(self, book: Book, gateway: str, subject: str, at: datetime) -> None:
         self._book, self._gateway, self._subject, self._at = book, gateway, subject, at
         before = book.progressed(gateway, subject)
-        self.begun_at = begun_at(before)
+        self.begun_at, self.revived = begun_at(before), revivals(before)
         if self.begun_at is None:
             book.progress([following(gateway, subject, before, Outcome.BEGUN)], at=at)
 
