@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,25 @@ class Died(BaseException):
     """The process ended here."""
 
 
+class Turns:
+    """Counts effects of several kinds, and ends the process at the n-th of them, before or after it."""
+
+    def __init__(self, call: int, *, after: bool) -> None:
+        self.call, self.after, self.made = call, after, 0
+
+    def deadly(self, effect: Callable[..., Any]) -> Callable[..., Any]:
+        def one(*arguments: Any, **named: Any) -> Any:
+            place, self.made = self.made, self.made + 1
+            if place == self.call and not self.after:
+                raise Died
+            found = effect(*arguments, **named)
+            if place == self.call:
+                raise Died
+            return found
+
+        return one
+
+
 class Peer(Protocol):
     def empty(self) -> None:
         """Begin anew: nothing stands there."""
@@ -38,6 +57,9 @@ class Peer(Protocol):
 
     def dying(self, call: int, *, after: bool) -> Any:
         """While it is open, the process ends at the n-th effect on the other side (from 0), before or after it."""
+
+    def forget_keys(self) -> None:
+        """The other side remembers no keys of earlier calls."""
 
     def held(self) -> Counter[tuple[str, str, int]]:
         """Kind, number and total in minor units of everything that stands there, as often as it does."""
@@ -57,25 +79,14 @@ class FilePeer:
 
     @contextmanager
     def dying(self, call: int, *, after: bool) -> Iterator[None]:
-        made = 0
-
-        def deadly(effect: Any) -> Any:
-            def one(*arguments: Any, **named: Any) -> Any:
-                nonlocal made
-                place, made = made, made + 1
-                if place == call and not after:
-                    raise Died
-                found = effect(*arguments, **named)
-                if place == call:
-                    raise Died
-                return found
-
-            return one
-
+        turns = Turns(call, after=after)
         with self.patch.context() as patch:
             for where, name in ((os, "fsync"), (Path, "rename"), (Path, "mkdir"), (Path, "unlink")):
-                patch.setattr(where, name, deadly(getattr(where, name)))
+                patch.setattr(where, name, turns.deadly(getattr(where, name)))
             yield
+
+    def forget_keys(self) -> None:
+        return
 
     def batches(self) -> list[dict[str, Any]]:
         found = sorted((self.folder / "batches").glob("*.manifest.json"))
@@ -109,22 +120,13 @@ class StripeSide:
 
     @contextmanager
     def dying(self, call: int, *, after: bool) -> Iterator[None]:
-        made = 0
-        request = stripe.RequestsClient.request
-
-        def deadly(*arguments: Any, **named: Any) -> Any:
-            nonlocal made
-            place, made = made, made + 1
-            if place == call and not after:
-                raise Died
-            found = request(*arguments, **named)
-            if place == call:
-                raise Died
-            return found
-
+        request = Turns(call, after=after).deadly(stripe.RequestsClient.request)
         with self.patch.context() as patch:
-            patch.setattr(stripe.RequestsClient, "request", deadly)
+            patch.setattr(stripe.RequestsClient, "request", lambda *asked, **named: request(*asked, **named))
             yield
+
+    def forget_keys(self) -> None:
+        """Its clock does that."""
 
     def held(self) -> Counter[tuple[str, str, int]]:
         found: Counter[tuple[str, str, int]] = Counter()

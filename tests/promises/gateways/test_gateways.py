@@ -35,6 +35,8 @@ def test_published_twice_is_published_once(peer: Peer, pause: timedelta) -> None
     told = month()
     gateway = peer.gateway()
     carry(gateway, told.book, told.dispatches)
+    if pause:
+        peer.forget_keys()
     carry(gateway, told.book, told.dispatches, NOW + pause)
     carry(peer.gateway(), told.book, told.dispatches, NOW + pause)
     assert peer.held() == Counter(totals(told.dispatches))
@@ -47,6 +49,8 @@ def test_wherever_the_process_dies_nothing_is_lost_and_nothing_doubled(
 ) -> None:
     deaths = 0
     while _dies(peer, told := month(), deaths, after):
+        if pause:
+            peer.forget_keys()
         # Another one dies a little later, and only the third comes to the end.
         _dies(peer, told, 3, after, NOW + pause)
         carry(peer.gateway(), told.book, told.dispatches, NOW + 2 * pause)
