@@ -14,10 +14,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from . import cloud_command, events_command
+from . import cloud_command, events_command, logs_command
 from .handover import ASIDE, exported, hand_over, taken_over, whole
 from .lint import lint
-from .logs_command import add_options, serve
 from .records import DamagedStore, decoded
 from .slots import SUFFIX, SlotReader
 
@@ -31,7 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     linter.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS")
     state = commands.add_parser("state", help="durable counters: check a directory, or hand its totals to another host")
     _state_options(state.add_subparsers(dest="verb", required=True, metavar="check|export|import"))
-    add_options(commands.add_parser("logs", help="count an access log and serve the totals on a /metrics page"))
+    logs_command.add_options(
+        commands.add_parser("logs", help="count an access log and serve the totals on a /metrics page")
+    )
     events_command.add_options(
         commands.add_parser("events", help="count the messages of a broker and serve the totals")
     )
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         return events_command.run(chosen)
     if chosen.command == "cloud":
         return cloud_command.run(chosen)
-    return serve(chosen)
+    return logs_command.run(chosen)
 
 
 def _state_options(verbs: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sqlite3
 import sys
@@ -26,10 +25,11 @@ from .cloud import (
     within,
 )
 from .cloud_http import token_from
-from .cloudstate import MOST_REREAD, CloudState, cells_of, peeked, read_readings
+from .cloudstate import COMMAND, MOST_REREAD, CloudState, cells_of, read_readings
 from .guard import DEFAULT_BOUNDS
+from .preview import Preview, add_output, added, output_of
 from .serving import Page, process_registry, told_to_stop
-from .totals import Series
+from .totals import Series, opened
 from .vocabulary import CLOUD, CLOUD_REQUESTS, CONSUMER, PRODUCT
 
 TRY_AGAIN = 60.0  # seconds
@@ -105,6 +105,7 @@ def _of(clouds: Any, name: str, text: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--check", "--dry-run", action="store_true", help="say what would be counted, and change nothing"
     )
+    add_output(parser)
     parser.add_argument("--max-consumers", type=int, default=DEFAULT_BOUNDS[CONSUMER], metavar="N")
     parser.add_argument("--listen", default="127.0.0.1:9121", metavar="HOST:PORT")
     return parser
@@ -114,10 +115,11 @@ def run(options: argparse.Namespace, now: datetime | None = None) -> int:
     """Count and serve until SIGTERM or SIGINT. 1 when a check finds trouble, 2 when it cannot start."""
     logging.basicConfig(format="rating-exporters: %(message)s", stream=sys.stderr)
     try:
+        output = output_of(options, options.check)
         reread, begin = _times(options, now or datetime.now(UTC))
         cloud = cloud_of(options)
         if options.check:
-            return _check(options, cloud, begin, reread, now or datetime.now(UTC))
+            return _check(options, cloud, begin, reread, now or datetime.now(UTC), output)
         return _serve(options, cloud, begin, reread, now)
     except ModuleNotFoundError as error:
         text = f"{error}; install it with: pip install 'rating-exporters[aws]'"
@@ -162,12 +164,13 @@ def _times(options: argparse.Namespace, now: datetime) -> tuple[timedelta, datet
     return reread, begin
 
 
-def _check(options: argparse.Namespace, cloud: Cloud, begin: datetime, reread: timedelta, now: datetime) -> int:
+def _check(
+    options: argparse.Namespace, cloud: Cloud, begin: datetime, reread: timedelta, now: datetime, output: str
+) -> int:
     """Ask, say what it would add, and leave everything as it was."""
     labels = labels_by(cloud, guard_for(None, options.max_consumers))
-    database, reached = None, None
-    if options.state.exists():
-        database = peeked(options.state, cloud.settings())
+    reached = None
+    if (database := opened(options.state, COMMAND, cloud.settings())) is not None:
         readings = read_readings(database)
         begin, reached = readings["begin"], readings.get("reached")
     adds: Counter[Series] = Counter()
@@ -182,19 +185,12 @@ def _check(options: argparse.Namespace, cloud: Cloud, begin: datetime, reread: t
         figures = within(cloud.figures(since, until), since, until)
         read += len(figures)
         decision = decided(cells_of(database, since, until) if database else {}, figures, labels)
-        adds.update({series: amount for series, amount in decision.adds.items() if series[0] == CLOUD_REQUESTS})
+        adds.update(decision.adds)
         shrunk += [shrank(cloud, decision, *one) for one in decision.shrunk]
     if database is not None:
         database.close()
-    print(f"read {read} figures of {cloud.name} since {asked[0][0]:%Y-%m-%d} (UTC); nothing changed")
-    for (metric, values), amount in sorted(adds.items()):
-        pairs = ",".join(
-            f"{name}={json.dumps(value, ensure_ascii=False)}"
-            for name, value in zip((CONSUMER, CLOUD, PRODUCT), values, strict=True)
-        )
-        print(f"would add {amount} to {metric}{{{pairs}}}")
-    for line in shrunk:
-        print(f"warning: {line}")
+    what = f"figures of {cloud.name} since {asked[0][0]:%Y-%m-%d} (UTC)"
+    Preview(read, what, added(adds, {CLOUD_REQUESTS: (CONSUMER, CLOUD, PRODUCT)}), warnings=shrunk).show(output)
     return 1 if shrunk else 0
 
 

@@ -17,8 +17,8 @@ from threading import Lock
 from . import totals
 from .cloud import Cell, Decision, Figure, Known, Labels, decided
 from .totals import Totals
-from .vocabulary import CLOUD_REQUESTS, CLOUD_SHRUNK
 
+COMMAND = "cloud"
 KEPT = timedelta(days=100)  # cells older than this before the last reading are forgotten
 MOST_REREAD = timedelta(days=90)  # so nothing is asked for again that was forgotten
 
@@ -30,20 +30,17 @@ CREATE TABLE IF NOT EXISTS readings (name TEXT PRIMARY KEY, at INTEGER NOT NULL)
 
 
 class CloudState:
-    """The one writer of a state file; a second process is refused with BlockingIOError, other `settings` than those it
-    was made with by ValueError. `begin` is where a new file's counting begins; an older one keeps its own."""
+    """The one writer of a state file; a second process is refused with BlockingIOError, another command's file, and
+    other `settings` than those it was made with, by ValueError. `begin` is where a new file's counting begins; an older
+    one keeps its own."""
 
     def __init__(self, path: Path, settings: Mapping[str, str], begin: datetime) -> None:
         self.path = path
-        self._lock_file = totals.claimed(path)
+        self._lock_file = totals.claimed(path, COMMAND)
         try:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.executescript(totals.PRAGMAS + totals.SCHEMA + totals.SETTINGS + SCHEMA)
             self._totals: Totals = totals.read(self._database)
-            if others := {metric for metric, _ in self._totals} - {CLOUD_REQUESTS, CLOUD_SHRUNK}:
-                raise ValueError(
-                    f"{path}: it counts {', '.join(sorted(others))}; a cloud needs a state file of its own"
-                )
             totals.agreed(self._database, path, settings)
             self._database.execute("INSERT OR IGNORE INTO readings VALUES ('begin', ?)", (int(begin.timestamp()),))
             self._lock = Lock()
@@ -113,11 +110,3 @@ def cells_of(database: sqlite3.Connection, since: datetime, until: datetime) -> 
 def read_readings(database: sqlite3.Connection) -> dict[str, datetime]:
     """Where counting began, and how far the cloud has been read (absent before the first reading)."""
     return {name: datetime.fromtimestamp(at, UTC) for name, at in database.execute("SELECT name, at FROM readings")}
-
-
-def peeked(path: Path, settings: Mapping[str, str]) -> sqlite3.Connection:
-    """A state file to look at without changing it, beside whoever counts into it. ValueError when it was made with
-    other settings."""
-    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    totals.compared(database, path, settings)
-    return database

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sqlite3
 import sys
 import time
@@ -13,10 +11,12 @@ from pathlib import Path
 from .brokers import Broker, BrokerRefused, BrokerUnavailable, Delivery, Gap
 from .eventrule import EventRule, judged
 from .events import EventCounter, guard_for, would_count
-from .eventstate import KEPT_IDS, EventState
+from .eventstate import COMMAND, KEPT_IDS, EventState, places_of
 from .guard import DEFAULT_BOUNDS
+from .preview import Preview, add_output, added, output_of
 from .serving import Page, process_registry, told_to_stop
-from .vocabulary import CONSUMER, EVENT_QUANTITY
+from .totals import opened
+from .vocabulary import CONSUMER, EVENT_QUANTITY, EVENTS
 
 BROKERS = ("kafka", "rabbitmq", "redis", "nats")
 BACKLOG_EVERY = 10.0  # seconds
@@ -82,19 +82,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listen", default="127.0.0.1:9120", metavar="HOST:PORT")
     parser.add_argument("--check", "--dry-run", type=int, nargs="?", const=20, metavar="N",
                         help="say what the next N messages (20) would count, and change nothing")  # fmt: skip
+    add_output(parser)
     parser.add_argument("--set-aside", action="store_true", help="list the messages that could not be counted")
 
 
 def run(options: argparse.Namespace) -> int:
     """Count and serve until SIGTERM or SIGINT. 1 when a check finds trouble, 2 when it cannot start or go on."""
     try:
+        output = output_of(options, options.check is not None and not options.set_aside)
         if options.set_aside:
             return _list_aside(options.state)
         if options.broker is None or not options.at or not options.topic:
             raise ValueError("which broker, where and what? e.g. events kafka --at broker:9092 --topic orders")
         rule = _rule(options)
         if options.check is not None:
-            return _check(options, rule)
+            return _check(options, rule, output)
         return _serve(options, rule)
     except ModuleNotFoundError as error:
         text = f"{error}; install it with: pip install 'rating-exporters[{options.broker}]'"
@@ -145,23 +147,27 @@ def _broker(options: argparse.Namespace, state_id: str, *, looking: bool = False
     return RabbitBroker(options.at, options.topic, at_end=at_end)
 
 
-def _state(options: argparse.Namespace, rule: EventRule) -> EventState:
+def _sensible(options: argparse.Namespace) -> None:
     if options.remember < FEWEST_IDS:
         raise ValueError(
             f"--remember {options.remember}: a broker may deliver thousands of messages again: at least {FEWEST_IDS}"
         )
     if options.group and options.broker != "kafka":
         raise ValueError("--group is for kafka; of the others, one process reads a topic")
+
+
+def _state(options: argparse.Namespace, rule: EventRule) -> EventState:
+    _sensible(options)
     return EventState(options.state, rule.settings(), shared=bool(options.group), kept_ids=options.remember)
 
 
-def _check(options: argparse.Namespace, rule: EventRule) -> int:
+def _check(options: argparse.Namespace, rule: EventRule, output: str) -> int:
     """Read a few messages, say what they would count, and leave everything as it was."""
+    _sensible(options)
     places = {}
-    if options.state.exists():
-        state = _state(options, rule)
-        places = state.places()
-        state.close()
+    if (database := opened(options.state, COMMAND, rule.settings())) is not None:
+        places = places_of(database)
+        database.close()
     broker = _broker(options, "", looking=True)
     broker.open(lambda: places)
     try:
@@ -177,19 +183,13 @@ def _check(options: argparse.Namespace, rule: EventRule) -> int:
     guard = guard_for(rule, None, options.max_consumers)
     adds, aside = would_count([judged(rule, guard, delivery) for delivery in found])
     lost = sum(one.lost for one in found if isinstance(one, Gap))
-    print(
-        f"read {sum(not isinstance(one, Gap) for one in found)} messages of {', '.join(options.topic)}; nothing changed"
-    )
-    for (metric, labels), amount in sorted(adds.items()):
-        shown = amount / 10**rule.decimals if metric == EVENT_QUANTITY and rule.decimals else amount
-        pairs = ",".join(
-            f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in zip(rule.labels, labels, strict=True)
-        )
-        print(f"would add {shown} to {metric}{{{pairs}}}")
-    for message, reason in aside:
-        print(f"would set aside {message.partition} {'-'.join(map(str, message.position))}: {reason}")
-    for warning in warnings + ([f"{lost} messages are gone that were never read"] if lost else []):
-        print(f"warning: {warning}")
+    Preview(
+        sum(not isinstance(one, Gap) for one in found),
+        f"messages of {', '.join(options.topic)}",
+        added(adds, {EVENTS: rule.labels, EVENT_QUANTITY: rule.labels}, {EVENT_QUANTITY: rule.decimals}),
+        [(f"{message.partition} {'-'.join(map(str, message.position))}", reason) for message, reason in aside],
+        warnings + ([f"{lost} messages are gone that were never read"] if lost else []),
+    ).show(output)
     return 1 if aside or lost else 0
 
 
@@ -237,9 +237,9 @@ def _reopened(counter: EventCounter) -> bool:
 
 
 def _list_aside(path: Path) -> int:
-    if not os.path.exists(path):
+    database = opened(path, COMMAND)
+    if database is None:
         raise ValueError(f"{path}: there is no such state file")
-    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     rows = database.execute("SELECT * FROM set_aside ORDER BY number")
     listed = 0
     for row in rows:

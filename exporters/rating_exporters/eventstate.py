@@ -22,6 +22,7 @@ from .brokers import Delivery, Gap, Message, Place, Position
 from .totals import Series, Totals
 from .vocabulary import EVENTS_LOST, EVENTS_READ
 
+COMMAND = "events"
 KEPT_IDS = 1_000_000  # per topic
 KEPT_ASIDE = 10_000  # messages set aside whose text is kept
 MAX_ASIDE = 64 << 10  # bytes of a body kept
@@ -64,14 +65,14 @@ class Verdict:
 class EventState:
     """A state file. `shared` lets several processes of a consumer group count into it; else a second one is refused
     with BlockingIOError. `settings` are what its totals mean (labels, scale): ValueError when they differ from those
-    it was made with."""
+    it was made with, or another command made it."""
 
     def __init__(
         self, path: Path, settings: Mapping[str, str], *, shared: bool = False, kept_ids: int = KEPT_IDS
     ) -> None:
         self.path = path
         self.kept_ids = kept_ids
-        self._lock_file = totals.claimed(path, shared=shared)
+        self._lock_file = totals.claimed(path, COMMAND, shared=shared)
         try:
             self._database = _connected(path)
             self._reader = _connected(path)  # a scrape waits for no batch
@@ -89,8 +90,7 @@ class EventState:
 
     def places(self) -> dict[str, Place]:
         """By partition: where the last message stood that was counted."""
-        rows = self._database.execute("SELECT partition, position, note FROM positions")
-        return {partition: Place(_parsed(position), note) for partition, position, note in rows}
+        return places_of(self._database)
 
     def forget(self, topic: str) -> int:
         """Forget the positions of a topic that was made anew; returns how many there were. Totals stay."""
@@ -172,6 +172,12 @@ class EventState:
         self._database.close()
         self._reader.close()
         os.close(self._lock_file)
+
+
+def places_of(database: sqlite3.Connection) -> dict[str, Place]:
+    """By partition: where the last message stood that was counted."""
+    rows = database.execute("SELECT partition, position, note FROM positions")
+    return {partition: Place(_parsed(position), note) for partition, position, note in rows}
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -15,6 +15,7 @@ from threading import Lock
 from . import totals
 from .totals import Series, Totals
 
+COMMAND = "logs"
 HEAD = 4_096  # bytes of a stream's beginning kept to know it again
 ANCHOR = 256  # bytes before the position kept to know that the position is still in the same text
 KEPT = 100  # streams remembered: a file's compressed copy may come many rotations after its last line
@@ -40,14 +41,24 @@ class Stream:
 
 
 class LogState:
-    """The one writer of a state file; a second process is refused with BlockingIOError."""
+    """The one writer of a state file; a second process is refused with BlockingIOError, another command's file with
+    ValueError. `looking`: what is committed goes to a copy in memory, and neither the file nor its writer notices."""
 
-    def __init__(self, path: Path) -> None:
-        self._lock_file = totals.claimed(path)
-        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._database.executescript(totals.PRAGMAS + totals.SCHEMA + SCHEMA)
+    def __init__(self, path: Path, *, looking: bool = False) -> None:
+        self._lock_file = None if looking else totals.claimed(path, COMMAND)
+        try:
+            self._database = sqlite3.connect(
+                ":memory:" if looking else path, isolation_level=None, check_same_thread=False
+            )
+            if looking and (kept := totals.opened(path, COMMAND)) is not None:
+                kept.backup(self._database)
+                kept.close()
+            self._database.executescript(totals.PRAGMAS + totals.SCHEMA + SCHEMA)
+            self._totals: Totals = totals.read(self._database)
+        except BaseException:
+            self._release()
+            raise
         self._lock = Lock()
-        self._totals: Totals = totals.read(self._database)
 
     def totals(self) -> Totals:
         """Everything committed so far."""
@@ -94,4 +105,8 @@ class LogState:
 
     def close(self) -> None:
         self._database.close()
-        os.close(self._lock_file)
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock_file is not None:
+            os.close(self._lock_file)

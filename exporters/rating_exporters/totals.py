@@ -1,7 +1,7 @@
 """Totals in a SQLite file, added to inside the transaction of whoever says what they are the totals of.
 
-Decides how a total grows and where it must stop, who may count into a file, and that it keeps the meaning it was made
-with. Leaves positions, and so what "once" means, to `logstate`, `eventstate` and `cloudstate`.
+Decides how a total grows and where it must stop, which command and process may count into a file, and that it keeps the
+meaning it was made with. Leaves positions, and so what "once" means, to `logstate`, `eventstate` and `cloudstate`.
 """
 
 from __future__ import annotations
@@ -30,17 +30,75 @@ CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)
 """
 # FULL: a transaction that returned is on the disk, so no total falls below what a scrape has shown.
 PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+# The table that only state files of a command have. Where there are several, the first one made the file: a command
+# that was given another's file by mistake may have left empty tables in it.
+MADE_BY = {"streams": "logs", "positions": "events", "cells": "cloud"}
 
 
-def claimed(path: Path, *, shared: bool = False) -> int:
-    """The lock of a state file, held until this descriptor is closed. BlockingIOError when another process has it."""
+def claimed(path: Path, command: str, *, shared: bool = False) -> int:
+    """The lock of a state file, held until this descriptor is closed. ValueError when the file is not one of `command`,
+    BlockingIOError when another process has it."""
     lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
+        held = _locked(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        if (database := opened(path, command)) is not None:  # said first: to stop that other process would not help
+            database.close()
+        if not held:
+            raise BlockingIOError(f"{path}: another process counts into this state; one at a time")
+    except BaseException:
         os.close(lock)
-        raise BlockingIOError(f"{path}: another process counts into this state; one at a time") from None
+        raise
     return lock
+
+
+def _locked(lock: int, how: int) -> bool:
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def opened(path: Path, command: str, settings: Mapping[str, str] | None = None) -> sqlite3.Connection | None:
+    """A state file to look at without changing it, beside whoever counts into it; None when there is none yet.
+    ValueError when it is not a state file of `command`, or was made with other settings."""
+    if not path.exists():
+        return None
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        if _made(database, path, command):
+            if settings is not None:
+                compared(database, path, settings)
+            return database
+    except BaseException:
+        database.close()
+        raise
+    database.close()
+    return None
+
+
+def _made(database: sqlite3.Connection, path: Path, command: str) -> bool:
+    try:
+        rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid").fetchall()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+            raise
+        raise ValueError(f"{path}: this is no SQLite file; give --state a file of its own") from None
+    tables = [name for (name,) in rows]
+    makers = [MADE_BY[name] for name in tables if name in MADE_BY]
+    if "totals" in tables and makers:
+        if makers[0] != command:
+            raise ValueError(
+                f"{path}: `rating-exporters {makers[0]}` counts into this state file, so `rating-exporters {command}` "
+                "does not; give each of them a --state of its own"
+            )
+        return True
+    if others := [name for name in tables if name not in ("totals", "settings")]:
+        raise ValueError(
+            f"{path}: this SQLite file holds {', '.join(others[:3])} and is no state file of rating-exporters; "
+            "give --state a file of its own"
+        )
+    return False
 
 
 def agreed(database: sqlite3.Connection, path: Path, settings: Mapping[str, str]) -> str:

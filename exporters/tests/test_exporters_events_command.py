@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import signal
@@ -70,12 +71,24 @@ def test_a_check_says_what_would_count_and_changes_nothing_then_a_restart_goes_o
         assert f'would add 3 to event_quantity_total{{consumer_id="c0",topic="{topic}"}}' in look.stdout
         assert re.search(rf"would set aside {topic} \d+-\d+: the body is no JSON", look.stdout)
         assert not Path(state).exists()
+    told = subprocess.run([*COMMAND, *arguments, "--check", "--output", "json"], capture_output=True, check=False)
+    look = json.loads(told.stdout)
+    labels = {"consumer_id": "c0", "topic": topic}
+    assert {"metric": "event_quantity_total", "labels": labels, "amount": 3} in look["adds"]
+    assert (look["read"], look["of"], look["warnings"]) == (5, f"messages of {topic}", [])
+    ((where, reason),) = [tuple(one.values()) for one in look["set_aside"]]
+    assert where.startswith(topic)
+    assert "the body is no JSON" in reason
+    assert told.returncode == 1
     running = Running(*arguments)
     assert running.until("events_total", 4) == 4
     assert running.end(signal.SIGKILL) == -9
     peer.publish(topic, broker_peers.numbered(4, 3))
     running = Running(*arguments)
     assert running.until("events_total", 7) == 7
+    # Beside the process that counts: from where it is, and without a word of its lock.
+    look = subprocess.run([*COMMAND, *arguments, "--check"], capture_output=True, text=True, check=False)
+    assert (look.returncode, look.stdout) == (0, f"read 0 messages of {topic}; nothing changed\n")
     page = running.page()
     assert page[f'rating_exporters_events_read_total{{outcome="set_aside",topic="{topic}"}}'] == 1
     assert page[f'event_quantity_total{{consumer_id="c0",topic="{topic}"}}'] == 0 + 3 + 6

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client import REGISTRY
 
-from rating_exporters import cli, cloud_command, events_command, vocabulary
+from rating_exporters import cli, cloud_command, events_command, logs_command, vocabulary
 from rating_exporters.loglines import nginx
 from rating_exporters.logpresets import NAMES
 
@@ -51,7 +51,7 @@ def test_the_commands_parse(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append(options)
         return 0
 
-    monkeypatch.setattr(cli, "serve", served)
+    monkeypatch.setattr(logs_command, "run", served)
     monkeypatch.setattr(events_command, "run", served)
     monkeypatch.setattr(cloud_command, "run", served)
     for block in blocks("sh"):
