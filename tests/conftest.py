@@ -15,6 +15,8 @@ from hypothesis import settings
 
 from rating_demo.newer import locate_newer
 from rating_demo.parts import PartMissing, PostgreSQL, locate
+from tests.stripe_peer.fixtures import localstripe as localstripe
+from tests.stripe_peer.fixtures import stripe_mock as stripe_mock
 from tests.stripe_peer.fixtures import stripe_peer as stripe_peer
 
 # Nothing is asserted on the clock: a busy machine, or code compiled at its first call, is no failure.

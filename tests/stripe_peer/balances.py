@@ -27,6 +27,7 @@ def moved(world: World, customer: Thing, by: int, kind: str, **about: Any) -> Th
         "credit_note": None,
         "currency": customer["currency"],
         "customer": customer["id"],
+        "customer_account": None,
         "description": None,
         "ending_balance": customer["balance"],
         "invoice": None,

@@ -62,6 +62,7 @@ def _drafted(world: World, call: Call) -> tuple[Thing, list[Thing], Thing]:
         "created": world.now(),
         "currency": invoice["currency"],
         "customer": invoice["customer"],
+        "customer_account": None,
         "customer_balance_transaction": None,
         "discount_amount": 0,
         "discount_amounts": [],

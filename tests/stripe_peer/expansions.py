@@ -27,13 +27,19 @@ def _at(world: World, value: Any, parts: list[str], path: str) -> Any:
         value = _object(world, value, path)
     if not parts or value is None:
         return value
-    if not isinstance(value, dict) or (parts[0] not in value and parts[0] not in _INCLUDABLE):
+    if isinstance(value, dict) and parts[0] == "payments" and value.get("object") == "invoice":
+        value = {**value, "payments": _payments(world, value["id"])}
+    elif isinstance(value, dict) and parts[0] == "tiers" and value.get("object") == "price":
+        # Put in or left out where prices are answered.
+        return value
+    if not isinstance(value, dict) or parts[0] not in value:
         raise invalid(f"This property cannot be expanded ({path}).", "expand")
     return {**value, parts[0]: _at(world, value.get(parts[0]), parts[1:], path)}
 
 
-_INCLUDABLE = {"payments", "tiers"}
-"""Always there in this server's answers, or absent for good reason."""
+def _payments(world: World, invoice: str) -> Thing:
+    found = world.payments.having("invoice", invoice)
+    return {"object": "list", "data": found, "has_more": False, "url": f"/v1/invoice_payments?invoice={invoice}"}
 
 
 def _object(world: World, name: str, path: str) -> Thing:

@@ -200,7 +200,7 @@ def in_order(things: list[Thing], params: dict[str, Any], url: str, kind: str) -
             low, high = (at + 1, high) if word == "starting_after" else (max(0, at - limit), at)
     found = things[low:high][:limit]
     more = low > 0 if "ending_before" in params else high - low > limit
-    return {"object": "list", "data": found, "has_more": more, "total_count": len(things), "url": url}
+    return {"object": "list", "data": found, "has_more": more, "url": url}
 
 
 def refuse_unserved(params: dict[str, Any], *names: str) -> None:

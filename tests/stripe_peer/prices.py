@@ -23,7 +23,7 @@ _URL = "/v1/prices"
 @serves("post", _URL)
 def created(world: World, call: Call) -> Thing:
     refuse_unserved(call.params, "currency_options", "custom_unit_amount")
-    return new_price(world, call.params, call.livemode)
+    return _shown(new_price(world, call.params, call.livemode), call)
 
 
 def new_price(world: World, sent: dict[str, Any], livemode: bool) -> Thing:
@@ -166,9 +166,13 @@ def retrieved(world: World, call: Call) -> Thing:
 
 
 def _shown(price: Thing, call: Call) -> Thing:
-    """Tiers are only in answers that were asked to expand them."""
+    """Tiers are only in answers that were asked to expand them; elsewhere there is not even their name."""
     wanted = any(path.rpartition(".")[2] == "tiers" for path in call.get("expand") or ())
-    return price if wanted or price["tiers"] is None else {**price, "tiers": None}
+    return price if wanted else without_tiers(price)
+
+
+def without_tiers(price: Thing) -> Thing:
+    return {name: value for name, value in price.items() if name != "tiers"}
 
 
 @serves("post", _URL + "/{price}")

@@ -52,7 +52,7 @@ class Shelf:
         if position is None:
             position = self._position[name] = len(self._order)
             self._order.append(name)
-            self._created.append(thing.get("created", 0))
+            self._created.append(thing.get("created", thing.get("date", 0)))
             self.things[name] = thing
             self._filed[name] = {}
         filed = self._filed[name]

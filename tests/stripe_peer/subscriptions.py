@@ -9,7 +9,7 @@ from tests.stripe_peer.events import emit
 from tests.stripe_peer.invoices import due_date
 from tests.stripe_peer.limits import merged
 from tests.stripe_peer.lines import refuse_unserved
-from tests.stripe_peer.prices import new_price
+from tests.stripe_peer.prices import new_price, without_tiers
 from tests.stripe_peer.refusals import missing, unserved, wrong
 from tests.stripe_peer.routes import serves
 from tests.stripe_peer.searches import search
@@ -41,7 +41,7 @@ _PLAIN = ("default_payment_method", "description", "payment_settings")
 
 def shown(world: World, subscription: Thing) -> Thing:
     items = world.subscription_items.having("subscription", subscription["id"])
-    shown = [{**item, "price": {**item["price"], "tiers": None}} for item in items]
+    shown = [{**item, "price": without_tiers(item["price"])} for item in items]
     return {
         **subscription,
         "items": {
@@ -94,6 +94,7 @@ def created(world: World, call: Call) -> Thing:
         "billing_cycle_anchor": anchor,
         "billing_cycle_anchor_config": None,
         "billing_mode": call.get("billing_mode") or {"type": "flexible"},
+        "billing_schedules": [],
         "billing_thresholds": None,
         "cancel_at": call.get("cancel_at"),
         "cancel_at_period_end": call.get("cancel_at_period_end", False),
@@ -103,6 +104,7 @@ def created(world: World, call: Call) -> Thing:
         "created": now,
         "currency": of,
         "customer": customer["id"],
+        "customer_account": None,
         "days_until_due": call.get("days_until_due"),
         "default_source": None,
         "default_tax_rates": [],
@@ -111,6 +113,7 @@ def created(world: World, call: Call) -> Thing:
         "invoice_settings": call.get("invoice_settings") or {"account_tax_ids": None, "issuer": {"type": "self"}},
         "latest_invoice": None,
         "livemode": call.livemode,
+        "managed_payments": {"enabled": False},
         "metadata": merged({}, call.get("metadata")),
         "next_pending_invoice_item_invoice": None,
         "on_behalf_of": None,
@@ -124,6 +127,7 @@ def created(world: World, call: Call) -> Thing:
         "test_clock": None,
         "transfer_data": None,
         "trial_end": None,
+        "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
         "trial_start": None,
         **dict.fromkeys(_PLAIN),
         **{field: call.params[field] for field in _PLAIN if field in call.params},
