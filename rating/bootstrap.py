@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from rating.adapters import notifiers
 from rating.adapters.archive import FolderArchive
+from rating.adapters.handoff import FileGateway
 from rating.adapters.named_sources import NamedEstimates, NamedSources
 from rating.adapters.prometheus import PrometheusEstimates, PrometheusSource
 from rating.adapters.report import PlotlyPage
@@ -31,6 +32,7 @@ from rating.ports import (
     CounterSource,
     Documents,
     Estimates,
+    InvoiceGateway,
     Notifier,
     ReportPage,
     StoredBook,
@@ -48,7 +50,7 @@ from rating.specs.channels import (
     channels,
 )
 from rating.specs.compile import compile_catalogue
-from rating.specs.gateways import GatewaySpec, StripeSpec, gateways
+from rating.specs.gateways import ChargebeeSpec, FilesSpec, GatewaySpec, RecurlySpec, StripeSpec, gateways
 from rating.specs.sources import SourceSpec, compile_sources, known_dialect, known_way, server_url
 
 if TYPE_CHECKING:
@@ -281,7 +283,12 @@ def gateway_specs(settings: Settings) -> dict[str, GatewaySpec]:
     """
     if not settings.gateways:
         return {}
-    return gateways(settings.gateways, _read(Path(settings.gateways), "set RATING_GATEWAYS to the file of gateways"))
+    file = Path(settings.gateways)
+    found = gateways(settings.gateways, _read(file, "set RATING_GATEWAYS to the file of gateways"))
+    for name, spec in found.items():
+        if isinstance(spec, FilesSpec):
+            found[name] = spec.model_copy(update={"folder": str(file.parent / spec.folder)})
+    return found
 
 
 def open_gateways(specs: Mapping[str, GatewaySpec]) -> tuple[Served, ...]:
@@ -292,16 +299,45 @@ def open_gateways(specs: Mapping[str, GatewaySpec]) -> tuple[Served, ...]:
     """
     found = []
     for name, spec in specs.items():
-        if spec.mode != "invoices":
-            continue
-        account = open_stripe(name, spec)
-        from rating.adapters.stripe.gateway import StripeInvoices  # the extra `stripe` is there
+        match spec:
+            case StripeSpec(mode="invoices"):
+                account = open_stripe(name, spec)
+                from rating.adapters.stripe.gateway import StripeInvoices  # the extra `stripe` is there
 
-        gateway = StripeInvoices(
-            account, collection=spec.collection, days_until_due=spec.days_until_due, documents=spec.documents
-        )
-        found.append(Served(gateway, spec.workers, spec.since))
+                stripe = StripeInvoices(
+                    account, collection=spec.collection, days_until_due=spec.days_until_due, documents=spec.documents
+                )
+                found.append(Served(stripe, spec.workers, spec.since))
+            case FilesSpec():
+                found.append(Served(FileGateway(name, Path(spec.folder)), since=spec.since))
+            case ChargebeeSpec():
+                found.append(Served(_open_chargebee(name, spec), since=spec.since))
+            case RecurlySpec():
+                found.append(Served(_open_recurly(name, spec), since=spec.since))
     return tuple(found)
+
+
+def _open_chargebee(name: str, spec: ChargebeeSpec) -> InvoiceGateway:
+    try:
+        from rating.adapters.chargebee import ChargebeeGateway
+        from rating.adapters.chargebee.site import Site
+    except ImportError as error:
+        raise _missing(name, "chargebee") from error
+    return ChargebeeGateway(name, Site(spec.site, spec.key, url=spec.url))
+
+
+def _open_recurly(name: str, spec: RecurlySpec) -> InvoiceGateway:
+    try:
+        from rating.adapters.recurly import RecurlyGateway
+        from rating.adapters.recurly.account import Account
+    except ImportError as error:
+        raise _missing(name, "recurly") from error
+    return RecurlyGateway(name, Account(spec.key, region=spec.region, url=spec.url))
+
+
+def _missing(name: str, extra: str) -> SpecError:
+    hint = f"pip install 'rating-engine[{extra}]'"
+    return SpecError((Finding(name, f"the {extra} library is not installed", hint),))
 
 
 def open_stripe(name: str, spec: StripeSpec) -> StripeAccount:
@@ -313,8 +349,7 @@ def open_stripe(name: str, spec: StripeSpec) -> StripeAccount:
     try:
         from rating.adapters.stripe.client import StripeAccount
     except ImportError as error:
-        hint = "pip install 'rating-engine[stripe]'"
-        raise SpecError((Finding(name, "the stripe library is not installed", hint),)) from error
+        raise _missing(name, "stripe") from error
     return StripeAccount(name, spec.key, url=spec.url, requests_per_second=spec.requests_per_second)
 
 

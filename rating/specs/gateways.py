@@ -7,7 +7,7 @@ so. No finding repeats a value that may be a secret.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
@@ -32,6 +32,24 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 def _secret_key(value: object) -> str:
     if not isinstance(value, str) or not _KEY.match(value):
         raise ValueError("is not a secret key of Stripe's; write the one that begins with sk_test_ or rk_test_")
+    return value
+
+
+def _chargebee_key(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"(test|live)_[A-Za-z0-9]+", value):
+        raise ValueError("is not a key of Chargebee's; write the one that begins with test_")
+    return value
+
+
+def _recurly_key(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9]{16,}", value):
+        raise ValueError("is not a private key of Recurly's; write the one under Integrations, API Credentials")
+    return value
+
+
+def _folder(value: object) -> str:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError("is no folder; write /var/lib/rating/handed")
     return value
 
 
@@ -74,7 +92,27 @@ def _between(least: int, most: int) -> PlainValidator:
     return PlainValidator(checked)
 
 
-class StripeSpec(Spec):
+class GatewaySpec(Spec):
+    """What every gateway may say."""
+
+    customers: list[Key] = Field(default_factory=list)
+    default: bool = False
+    since: Annotated[date, PlainValidator(_day)] | None = None
+    """Invoices issued before this day are not carried there."""
+    live: bool = False
+    """Real money is moved only where this is true."""
+
+    @property
+    def real_money(self) -> bool:
+        return False
+
+    def mistakes(self) -> Iterator[tuple[str, str, str]]:
+        """What its entries say together and must not: which entry, what, and what to do."""
+        if self.live and not self.real_money:
+            yield "live", "is true and the key is one for tests", "take the live key, or leave live away"
+
+
+class StripeSpec(GatewaySpec):
     """An account of Stripe's."""
 
     kind: Literal["stripe"]
@@ -85,12 +123,6 @@ class StripeSpec(Spec):
     collection: Literal["send_invoice", "charge_automatically"] = "send_invoice"
     days_until_due: Annotated[int, _between(0, 365)] = 30
     """For an invoice on which no terms are agreed."""
-    live: bool = False
-    """A key for real money is used only where this is true."""
-    customers: list[Key] = Field(default_factory=list)
-    default: bool = False
-    since: Annotated[date, PlainValidator(_day)] | None = None
-    """Invoices issued before this day are not carried there."""
     documents: Annotated[str, PlainValidator(_link)] = ""
     """Where the customer finds our paper, `https://billing.example/invoices/{number}`."""
     requests_per_second: Annotated[int, _between(1, MOST_REQUESTS)] = 20
@@ -104,9 +136,69 @@ class StripeSpec(Spec):
     def real_money(self) -> bool:
         return "_live_" in self.key[:8]
 
+    def mistakes(self) -> Iterator[tuple[str, str, str]]:
+        yield from _of_key(self)
+        if self.real_money and self.url:
+            yield "url", "would send a key for real money elsewhere", "leave url away, or take a test key"
 
-GatewaySpec = StripeSpec
-KINDS: Mapping[str, type[GatewaySpec]] = {"stripe": StripeSpec}
+
+class FilesSpec(GatewaySpec):
+    """A folder, for everybody else."""
+
+    kind: Literal["files"]
+    folder: Annotated[str, PlainValidator(_folder)]
+    """As seen from this file."""
+
+    def mistakes(self) -> Iterator[tuple[str, str, str]]:
+        if self.live:
+            yield "live", "is true, and files move no money", "leave it away"
+
+
+class ChargebeeSpec(GatewaySpec):
+    """A site of Chargebee's."""
+
+    kind: Literal["chargebee"]
+    site: Key
+    key: Annotated[str, PlainValidator(_chargebee_key)] = Field(repr=False)
+    url: Annotated[str, PlainValidator(_local_url)] = ""
+    """Chargebee itself when empty."""
+
+    @property
+    def real_money(self) -> bool:
+        return self.key.startswith("live_")
+
+    def mistakes(self) -> Iterator[tuple[str, str, str]]:
+        yield from _of_key(self)
+
+
+class RecurlySpec(GatewaySpec):
+    """A site of Recurly's. Its keys do not say whether they are for real money, so `live` does."""
+
+    kind: Literal["recurly"]
+    key: Annotated[str, PlainValidator(_recurly_key)] = Field(repr=False)
+    region: Literal["us", "eu"] = "us"
+    live: bool
+    url: Annotated[str, PlainValidator(_local_url)] = ""
+    """Recurly itself when empty."""
+
+    @property
+    def real_money(self) -> bool:
+        return self.live
+
+
+KINDS: Mapping[str, type[GatewaySpec]] = {
+    "stripe": StripeSpec,
+    "files": FilesSpec,
+    "chargebee": ChargebeeSpec,
+    "recurly": RecurlySpec,
+}
+
+
+def _of_key(spec: GatewaySpec) -> Iterator[tuple[str, str, str]]:
+    if spec.real_money and not spec.live:
+        yield "key", "is a key for real money", "write live: true beside it, or take the test key"
+    if spec.live and not spec.real_money:
+        yield "live", "is true and the key is one for tests", "take the live key, or leave live away"
 
 
 def gateways(name: str, text: str) -> dict[str, GatewaySpec]:
@@ -155,12 +247,8 @@ def _gateway(name: Any, raw: Any, place: Place, findings: Findings) -> GatewaySp
     spec = findings.checked(model, raw, place)
     if spec is None:
         return None
-    if spec.real_money and not spec.live:
-        findings.add(place.at("key"), "is a key for real money", "write live: true beside it, or take the test key")
-    if spec.live and not spec.real_money:
-        findings.add(place.at("live"), "is true and the key is one for tests", "take the live key, or leave live away")
-    if spec.real_money and spec.url:
-        findings.add(place.at("url"), "would send a key for real money elsewhere", "leave url away, or take a test key")
+    for entry, what, hint in spec.mistakes():
+        findings.add(place.at(entry), what, hint)
     return spec
 
 

@@ -45,7 +45,7 @@ def test_a_live_key_needs_a_word() -> None:
     [
         ("", "the file names no gateway; write gateways:"),
         ("main: {kind: stripe}", "the file names no gateway"),
-        ("gateways: {main: {kind: stripes}}", "has no kind that is known; known are stripe"),
+        ("gateways: {main: {kind: stripes}}", "has no kind that is known; known are chargebee"),
         ("gateways: {main: {kind: stripe}}", 'key "key" is missing'),
         (f"gateways: {{main: {{kind: stripe, key: {LIVE}}}}}", "is a key for real money; write live: true beside it"),
         (f"gateways: {{main: {{kind: stripe, key: {KEY}, live: true}}}}", "is true and the key is one for tests"),
@@ -84,3 +84,38 @@ def test_a_mistake_is_said_and_no_secret_is(written: str, said: str) -> None:
         gateways("gateways.yaml", written)
     assert said in str(raised.value)
     assert not [secret for secret in (KEY, LIVE, "515151", "hunter2", "pk_test_123456") if secret in str(raised.value)]
+
+
+def test_every_kind_in_a_line() -> None:
+    found = gateways(
+        "gateways.yaml",
+        f"""
+        gateways:
+          main: {{kind: stripe, key: {KEY}}}
+          books: {{kind: files, folder: handed, customers: [acme]}}
+          cb: {{kind: chargebee, site: acme-test, key: test_AbCdEf0123456789, since: 2026-11-01}}
+          rec: {{kind: recurly, key: 0123456789abcdef0123, region: eu, live: true}}
+        """,
+    )
+    assert [spec.real_money for spec in found.values()] == [False, False, False, True]
+    assert collection(found).gateway_of("acme") == "books"
+    assert "test_AbC" not in repr(found)
+    assert "0123456789abcdef" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("{kind: files}", 'key "folder" is missing'),
+        ("{kind: files, folder: x, live: true}", "is true, and files move no money"),
+        ("{kind: chargebee, site: x, key: live_0123456789}", "is a key for real money; write live: true beside it"),
+        ("{kind: chargebee, site: x, key: sk_test_1}", "is not a key of Chargebee's"),
+        ("{kind: recurly, key: 0123456789abcdef0123}", 'key "live" is missing'),
+        ("{kind: recurly, key: 01-23, live: false}", "is not a private key of Recurly's"),
+    ],
+)
+def test_mistakes_about_other_collectors(written: str, said: str) -> None:
+    with pytest.raises(SpecError) as raised:
+        gateways("g.yaml", f"gateways: {{one: {written}}}")
+    assert said in str(raised.value)
+    assert "sk_test_1" not in str(raised.value)

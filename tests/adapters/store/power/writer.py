@@ -20,7 +20,7 @@ from tests.adapters.store.stories import DAY, NOW, fill
 
 WRITES = {
     "close", "hold", "adjust", "keep_catalogue", "subscribe", "cancel", "issue", "fund", "warn_below", "notice_lows",
-    "hear", "tell", "attempted", "prefer", "open_notification",
+    "hear", "tell", "attempted", "prefer", "open_notification", "progress", "signal",
 }  # fmt: skip
 
 
