@@ -46,7 +46,8 @@ def _of(tree: ast.Module) -> Iterator[Endpoint]:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("stripe.params")
         for alias in node.names
     }
-    for function in ast.walk(tree):
+    functions = (node for kind in tree.body if isinstance(kind, ast.ClassDef) for node in kind.body)
+    for function in functions:
         if not isinstance(function, ast.FunctionDef):
             continue
         for call in ast.walk(function):

@@ -73,6 +73,8 @@ def advanced(world: World, name: str, when: int) -> None:
     invoice = world.invoices.get(name)
     if invoice["status"] != "draft" or invoice["automatically_finalizes_at"] != when:
         return
+    if invoice["customer"] not in world.customers:
+        return
     finalized(world, invoice)
     if invoice["auto_advance"]:
         onward(world, invoice)

@@ -31,7 +31,7 @@ def search(world: World, shelf: Shelf, call: Call, url: str) -> Thing:
         raise wrong(f"This value must be between 1 and 100 (inclusive); you sent {limit}", "limit")
     matching = (
         thing
-        for thing in reversed(list(shelf))
+        for thing in reversed(_candidates(shelf, clauses, any_of))
         if thing["created"] <= latest and (any if any_of else all)(_holds(clause, thing) for clause in clauses)
     )
     found = list(matching)
@@ -44,6 +44,21 @@ def search(world: World, shelf: Shelf, call: Call, url: str) -> Thing:
         "next_page": str(start + limit) if more else None,
         "url": url,
     }
+
+
+def _candidates(shelf: Shelf, clauses: list[re.Match[str]], any_of: bool) -> list[Thing]:
+    """Few, where one clause that must hold names a piece of metadata."""
+    for clause in clauses:
+        if clause["key"] and clause["how"] == ":" and clause["quoted"] and not clause["minus"]:
+            if any_of and len(clauses) > 1:
+                break
+            return shelf.labelled(clause["key"], _wanted(clause))
+    return list(shelf)
+
+
+def _wanted(clause: re.Match[str]) -> str:
+    quoted = clause["quoted"]
+    return re.sub(r"\\(.)", r"\1", quoted[1:-1]) if quoted else clause["bare"]
 
 
 def _read(query: str) -> tuple[list[re.Match[str]], bool]:
@@ -65,7 +80,7 @@ def _read(query: str) -> tuple[list[re.Match[str]], bool]:
 
 def _holds(clause: re.Match[str], thing: Thing) -> bool:
     quoted = clause["quoted"]
-    wanted = re.sub(r"\\(.)", r"\1", quoted[1:-1]) if quoted else clause["bare"]
+    wanted = _wanted(clause)
     have = thing["metadata"].get(clause["key"]) if clause["key"] else thing.get(clause["field"])
     if wanted.lower() == "null" and not quoted:
         holds = have is None

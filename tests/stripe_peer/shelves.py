@@ -11,6 +11,7 @@ from tests.stripe_peer.refusals import missing, wrong
 Thing = dict[str, Any]
 """An object as the API answers it."""
 
+_LABELS = "metadata"
 _SMALLEST, _LARGEST, _USUAL = 1, 100, 10
 
 
@@ -32,6 +33,8 @@ class Shelf:
         self._indexes = indexes
         self._index: dict[str, dict[Any, list[int]]] = {name: {} for name in indexes}
         self._filed: dict[str, dict[str, Any]] = {}
+        self._labelled: dict[tuple[str, str], dict[str, None]] = {}
+        """Names of objects by a piece of their metadata, in lower case as searches compare."""
 
     def __len__(self) -> int:
         return len(self.things)
@@ -56,6 +59,7 @@ class Shelf:
             self.things[name] = thing
             self._filed[name] = {}
         filed = self._filed[name]
+        self._label(name, thing.get("metadata") or {})
         for field, read in self._indexes.items():
             value = read(thing)
             if field in filed:
@@ -65,6 +69,23 @@ class Shelf:
             filed[field] = value
             insort(self._index[field].setdefault(value, []), position)
         return thing
+
+    def _label(self, name: str, metadata: dict[str, str]) -> None:
+        filed = self._filed[name]
+        pairs = [(key, value.lower()) for key, value in metadata.items()]
+        old = filed.get(_LABELS, ())
+        if old == pairs:
+            return
+        for pair in old:
+            del self._labelled[pair][name]
+        for pair in pairs:
+            self._labelled.setdefault(pair, {})[name] = None
+        filed[_LABELS] = pairs
+
+    def labelled(self, key: str, value: str) -> list[Thing]:
+        """All objects with that piece of metadata, oldest first."""
+        names = sorted(self._labelled.get((key, value.lower()), ()), key=self._position.__getitem__)
+        return [self.things[name] for name in names]
 
     def get(self, name: str, param: str = "id") -> Thing:
         """Raises: Refusal, 404 `resource_missing`."""
@@ -81,8 +102,10 @@ class Shelf:
 
     def remove(self, name: str) -> None:
         position = self._position[name]
+        self._label(name, {})
         for field, value in self._filed.pop(name).items():
-            self._index[field][value].remove(position)
+            if field != _LABELS:
+                self._index[field][value].remove(position)
         del self.things[name]
 
     def having(self, field: str, value: Any) -> list[Thing]:

@@ -188,6 +188,35 @@ def test_a_declined_card_fails_the_invoice_and_a_good_one_pays_it(stripe_peer: S
     assert {"invoice.payment_failed", "charge.failed", "charge.succeeded", "invoice.paid"} <= kinds
 
 
+def test_what_was_paid_is_given_back_from_outside(stripe_peer: StripePeer, client, customer) -> None:
+    invoice = draft(client, customer, 500)
+    stripe_peer.pay(invoice.id)
+    assert stripe_peer.refund(invoice.id, 200)["amount"] == 200
+    with pytest.raises(ValueError, match="greater than unrefunded amount"):
+        stripe_peer.refund(invoice.id, 301)
+    assert stripe_peer.refund(invoice.id)["amount"] == 300
+    charge = client.v1.charges.list({"customer": customer}).data[0]
+    assert (charge.refunded, charge.amount_refunded) == (True, 500)
+    told = [event["type"] for event in stripe_peer.state()["events"]]
+    assert (told.count("charge.refunded"), told.count("refund.created")) == (2, 2)
+
+
+def test_payments_show_only_where_they_are_expanded(stripe_peer: StripePeer, client, customer) -> None:
+    invoice = draft(client, customer, 500)
+    stripe_peer.pay(invoice.id)
+    assert "payments" not in client.v1.invoices.retrieve(invoice.id)
+    whole = client.v1.invoices.retrieve(invoice.id, {"expand": ["payments"]})
+    intent = client.v1.payment_intents.retrieve(whole.payments.data[0].payment.payment_intent)
+    assert (intent.amount_received, intent.status) == (500, "succeeded")
+
+
+def test_a_draft_of_a_customer_who_is_gone_stays_a_draft(stripe_peer: StripePeer, client, customer) -> None:
+    invoice = draft(client, customer, 500, auto_advance=True)
+    client.v1.customers.delete(customer)
+    stripe_peer.advance(3_600)
+    assert client.v1.invoices.retrieve(invoice.id).status == "draft"
+
+
 def test_a_dispute_opens_and_closes(stripe_peer: StripePeer, client, customer) -> None:
     invoice = draft(client, customer, 500)
     stripe_peer.pay(invoice.id)

@@ -173,6 +173,29 @@ def test_a_stream_takes_a_hundred_events_and_tells_of_mistakes_later(stripe_peer
             stream.create({"events": [event]})  # type: ignore[list-item]
 
 
+def test_v2_takes_one_event_and_answers_after_looking_at_it(stripe_peer: StripePeer) -> None:
+    story = Story(stripe_peer)
+    event = {"event_name": "calls", "payload": {"stripe_customer_id": story.customer, "value": "3"}}
+    made = story.client.v2.billing.meter_events.create({**event, "timestamp": "2026-11-01T00:00:00Z"})  # type: ignore[typeddict-item]
+    assert made.timestamp == "2026-11-01T00:00:00.000Z"
+    assert story.shown() == [3]
+    with pytest.raises(stripe.InvalidRequestError, match="35 days"):
+        story.client.v2.billing.meter_events.create({**event, "timestamp": "2026-09-01T00:00:00Z"})  # type: ignore[typeddict-item]
+
+
+def test_only_so_many_requests_a_second(stripe_peer: StripePeer) -> None:
+    story = Story(stripe_peer)
+    stripe_peer.advance(1)
+    stripe_peer.settings(requests_per_second=2)
+    story.send(1)
+    story.send(1)
+    with pytest.raises(stripe.RateLimitError, match="2 requests a second"):
+        story.send(1)
+    stripe_peer.advance(1)
+    story.send(1)
+    assert len(stripe_peer.state()["meter_events"]) == 3
+
+
 TIERS = [{"up_to": 1_000, "unit_amount": 0}, {"up_to": "inf", "unit_amount_decimal": Decimal("0.125")}]
 FLAT = [
     {"up_to": 100, "flat_amount": 500},
