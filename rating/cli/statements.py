@@ -28,14 +28,14 @@ from rating.cli.frame import (
     stderr,
     warn,
 )
-from rating.cli.papers import BRAND, LOCALE, OUT, Drawn, Paper, letterhead, rendered, write
+from rating.cli.papers import BRAND, LOCALE, OUT, Drawn, Paper, letterhead, nothing, rendered, write
 from rating.core.money import decimal_text, grouped, total
 from rating.core.partners import PartnerLine, PartnerStatement
 from rating.core.payouts import Payout, StatementDraft
 from rating.core.periods import stamp
 from rating.errors import BookError
 from rating.jobs.contracts import gather
-from rating.jobs.documents import statement_document
+from rating.jobs.documents import hashed_text, payout_document, statement_document
 from rating.jobs.explain import explain as explained
 from rating.jobs.statements import state, statements
 from rating.ports import Book
@@ -73,6 +73,7 @@ def add(app: typer.Typer) -> None:
     group.command("issue")(issue)
     group.command("list")(list_all)
     group.command("show")(show_statement)
+    group.command("render")(render)
     group.command("explain")(explain)
 
 
@@ -169,6 +170,42 @@ def show_statement(context: typer.Context, number: NUMBER, format: Format = FORM
     rows.append({"title": f"Total {draft.currency}", "amount": grouped(payout.total.digits)})
     show(rows, STATED, format)
     console.print(f"Each line can be explained: rating statements explain {payout.number}/1")
+
+
+def render(
+    context: typer.Context,
+    number: Annotated[str | None, typer.Argument(help="A statement's number; all of them without it.")] = None,
+    period: Annotated[str | None, typer.Option(help="Those that close the months of 2026-10, 2026-Q4 or 2026.")] = None,
+    partner: PARTNER = None,
+    format: Annotated[
+        Paper, typer.Option("--format", "-f", help="pdf, html, json, csv, or text: what the hash covers.")
+    ] = Paper.PDF,
+    out: Path | None = OUT,
+    locale: str | None = LOCALE,
+    brand: str | None = BRAND,
+) -> None:
+    """Render issued statements as documents to send: the same statement gives the same bytes.
+
+    The exit code is 3 when a person must look, for example at a name that no font of this machine can draw.
+    """
+    settings, span = settings_of(context), days_of(period)
+    documents, head = open_documents(settings), letterhead(settings, locale, brand)
+    with open_book(settings) as book:
+        issued = book.statements(partner) if number is None else [_found(book, number)]
+    chosen = [
+        one
+        for one in issued
+        if (span is None or span[0] <= one.draft.month < span[1]) and partner in (None, one.draft.partner)
+    ]
+    if nothing(chosen, "no statement was issued for these; see `rating statements list`"):
+        return
+
+    def drawn(one: Payout) -> Drawn:
+        return one.number, lambda: rendered(
+            documents, lambda: payout_document(one, head), format, lambda: hashed_text(one)
+        )
+
+    raise typer.Exit(write([drawn(one) for one in chosen], format, out))
 
 
 def explain(

@@ -78,6 +78,8 @@ class Row:
     steps: tuple[Portion, ...] = ()
     names: str = ""
     """The invoice line that this one settles, corrects or shares, `INV-000042/2`."""
+    corrects: str = ""
+    """The line whose share this one takes back, of an invoice or of an earlier statement."""
     windows: int = 0
     degraded: int = 0
     usage_digest: str = ""

@@ -75,6 +75,11 @@ def issue_statement(draft: StatementDraft, sequence: int, previous_hash: str, at
     return Payout(paper.number, paper.issued_at, draft, digest(text), previous_hash), text
 
 
+def statement_text(payout: Payout) -> str:
+    """The canonical text whose SHA-256 is the statement's hash: `sha256sum` of its bytes gives it again."""
+    return canonical(StatementPaper(payout.number, payout.issued_at, payout.previous_hash, payout.draft))
+
+
 def statement_number(sequence: int) -> str:
     """`ST-000042`."""
     return invoice_number(sequence, SERIES)

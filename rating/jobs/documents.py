@@ -17,6 +17,7 @@ from rating.core.invoices import Draft, Invoice, LineItem, LineKind
 from rating.core.money import Money, round_amount
 from rating.core.parties import Customer, Seller, terms_of
 from rating.core.partners import PartnerLine, PartnerStatement
+from rating.core.payouts import Payout, statement_text
 from rating.core.taxlines import tax_line
 from rating.core.wallets import MoveKind
 from rating.jobs.explain import Explained, explain
@@ -97,8 +98,10 @@ def credit_document(book: Book, note: CreditNote, head: Letterhead = PLAIN) -> D
     return replace(document, taxes=tuple(tax for tax in named if tax.treatment))
 
 
-def hashed_text(paper: Invoice | CreditNote) -> str:
+def hashed_text(paper: Invoice | CreditNote | Payout) -> str:
     """Exactly what the hash on the paper was taken of: `sha256sum` of its UTF-8 bytes gives it."""
+    if isinstance(paper, Payout):
+        return statement_text(paper)
     return paper_text(paper) if isinstance(paper, Invoice) else credit_text(paper)
 
 
@@ -117,6 +120,18 @@ def statement_document(statement: PartnerStatement, head: Letterhead = PLAIN, is
         rows=tuple(_share(position, line) for position, line in enumerate(statement.lines, 1)),
         locale=head.locale,
         brand=head.brand,
+    )
+
+
+def payout_document(payout: Payout, head: Letterhead = PLAIN) -> Document:
+    """The paper of an issued statement, with the hash that proves it, dated by UTC as `rating statements` does."""
+    draft = payout.draft
+    owed = PartnerStatement(draft.partner, draft.month, draft.currency, draft.lines)
+    return replace(
+        statement_document(owed, head, payout.issued_at.date()),
+        number=payout.number,
+        content_hash=payout.content_hash,
+        previous_hash=payout.previous_hash,
     )
 
 
@@ -253,5 +268,6 @@ def _share(position: int, line: PartnerLine) -> Row:
         unit="%",
         quantity=line.percent,
         names=f"{line.invoice}/{line.position}",
+        corrects=line.corrects,
         usage_digest=line.usage_digest,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -97,6 +98,49 @@ def test_a_statement_for_people_ends_with_its_total(rating: Rating) -> None:
     assert list(csv.DictReader(io.StringIO(out))) == [
         {"partner": "Maps Ltd", "month": "2026-10", "lines": "1", "base": "14.00", "amount": "1.75", "currency": "USD"}
     ]
+
+
+def test_an_issued_statement_is_a_document_in_every_form(rating: Rating, url: str, tmp_path: Path) -> None:
+    rating("bill")
+    rating("statements", "issue", "--period", "2026-10")
+    out = tmp_path / "papers"
+    for form in ("html", "pdf", "json", "csv", "text"):
+        code, _, said = rating("statements", "render", "--period", "2026-10", "--format", form, "--out", f"{out}/")
+        assert code == 0, said
+        rating("statements", "render", "ST-000001", "--format", form, "--out", f"{out}/again.{form}")
+    with open_book(url) as book:
+        [payout] = book.statements()
+    assert (out / "ST-000001.pdf").read_bytes() == (out / "again.pdf").read_bytes()
+    assert (out / "ST-000001.pdf").read_bytes().startswith(b"%PDF")
+    assert hashlib.sha256((out / "ST-000001.txt").read_bytes()).hexdigest() == payout.content_hash
+    said_json = json.loads((out / "ST-000001.json").read_text())
+    assert [said_json[key] for key in ("document", "number", "issued", "total", "content_hash")] == [
+        "statement", "ST-000001", "2026-11-02", "1.75", payout.content_hash,
+    ]  # fmt: skip
+    assert said_json["customer"]["name"] == "Maps Ltd"
+    [row] = csv.DictReader((out / "ST-000001.csv").open(newline=""))
+    assert [row[key] for key in ("document", "number", "quantity", "unit", "amount", "names")] == [
+        "statement", "ST-000001", "12.5", "%", "1.75", "INV-000002/1",
+    ]  # fmt: skip
+    page = (out / "ST-000001.html").read_text()
+    assert "Bill to" not in page
+    for sentence in (
+        "Partner statement",
+        "Maps Ltd",
+        "share of INV-000002/1",
+        "1.75",
+        payout.content_hash,
+        "rating statements render ST-000001 --format text",
+        "rating statements explain ST-000001/1",
+    ):
+        assert sentence in page
+    assert rating("statements", "render", "ST-000009")[0] == 1
+    assert rating("statements", "render", "--partner", "Others")[::2] == (
+        0,
+        "no statement was issued for these; see `rating statements list`\n",
+    )
+    code, _, said = rating("statements", "render", "ST-000001", "--format", "xml")
+    assert (code, "ST-000001 cannot be an e-invoice" in said) == (1, True)
 
 
 @pytest.mark.parametrize("only", [("--partner", "Others"), ("--period", "2026-11")])
@@ -199,6 +243,9 @@ def test_what_a_credit_note_takes_back_is_on_a_later_statement(
     assert (said["statement"], said["total"]) == ("ST-000002", "-0.50")
     [line] = rows(rating, "statements", "show", "ST-000002")
     assert (line["invoice"], line["base"], line["corrects"]) == ("CN-000001", "-4.00", "INV-000002/1")
+    # The paper says which line's share is taken back, beside the one it is a share of.
+    _, page, _ = rating("statements", "render", "ST-000002", "--format", "html")
+    assert "share of CN-000001/1 · takes back INV-000002/1" in page
     code, out, _ = rating("statements", "explain", "ST-000002")
     assert code == 0
     assert "credit note CN-000001 of 4.00 USD for INV-000002: an outage" in out

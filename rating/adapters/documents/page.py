@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 
 from rating.adapters.documents.charts import bars
 from rating.adapters.documents.wording import Wording, direction
-from rating.core.documents import Document, Row, charted
+from rating.core.documents import Document, Kind, Row, charted
 from rating.errors import Finding, SpecError
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -145,9 +145,10 @@ def _chart(row: Row, words: Wording, colours: Mapping[str, str]) -> Chart:
 
 
 def _verify(document: Document, words: Wording) -> Markup:
+    noun, explain = ("statements", "statements explain") if document.kind is Kind.STATEMENT else ("invoices", "explain")
     commands: dict[str, Any] = {
-        "command": f"rating invoices render {document.number} --format text",
-        "explain": f"rating explain {document.number}/1",
+        "command": f"rating {noun} render {document.number} --format text",
+        "explain": f"rating {explain} {document.number}/1",
     }
     said = escape(words.say("verify", command="\x00", explain="\x01"))
     for mark, command in zip("\x00\x01", commands.values(), strict=True):

@@ -114,6 +114,7 @@ def _row(row: Row) -> dict[str, Any]:
         "exact": decimal_text(row.exact),
         "amount": row.amount.digits,
         "names": row.names,
+        "corrects": row.corrects,
         "reason": row.reason,
         "held": row.held,
         "windows": row.windows,
