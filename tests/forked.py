@@ -13,11 +13,13 @@ FORKED.set_forkserver_preload(
         "rating.adapters.memory_source",
         "rating.adapters.notifiers",
         "rating.adapters.store",
+        "rating.adapters.stripe.gateway",
         "rating.jobs.bill",
         "rating.jobs.collect",
         "rating.jobs.correct",
         "rating.jobs.deliver",
         "rating.jobs.notify",
+        "rating.jobs.publish",
         "rating.jobs.statements",
         "rating.specs.compile",
     ]

@@ -14,7 +14,18 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-MEASUREMENTS = ("prices", "accrue", "collect", "metering", "invoices", "rules", "exporters", "side_by_side", "billers")
+MEASUREMENTS = (
+    "prices",
+    "accrue",
+    "collect",
+    "metering",
+    "invoices",
+    "rules",
+    "exporters",
+    "side_by_side",
+    "billers",
+    "stripe",
+)
 
 
 def main() -> None:

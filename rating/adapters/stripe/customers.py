@@ -46,8 +46,9 @@ class StripeCustomers:
             return kept
         with self._turn:
             found = self._found(key, now)
-            if found is None:
-                found = self._created(key, customer)
+        if found is None:
+            # Not in turn: one customer's papers are carried by one thread.
+            found = self._created(key, customer)
         trail.keep(found, "", subject)
         return found
 
@@ -80,10 +81,12 @@ class StripeCustomers:
             )
         except EdgeError:
             # It may be there all the same: look again before the next attempt.
-            self._listed_at = None
+            with self._turn:
+                self._listed_at = None
             raise
         name = told(answer, "id", str)
-        self._known[key] = {name}
+        with self._turn:
+            self._known[key] = {name}
         return name
 
 
