@@ -65,7 +65,7 @@ class ChargebeeGateway:
         what = f"import invoice {dispatch.invoice.number}"
         calls = self._site.client.Invoice
         try:
-            there = self._site.ask(what, calls.import_invoice, said, key=_key(what, said)).invoice
+            there = self._site.ask(what, calls.import_invoice, said, key=_key(what, said, trail)).invoice
         except Duplicate:
             there = self._standing(what, calls.retrieve, said["id"]).invoice
         self._same(what, said, there)
@@ -77,7 +77,7 @@ class ChargebeeGateway:
         what = f"import credit note {dispatch.note.number}"
         calls = self._site.client.CreditNote
         try:
-            there = self._site.ask(what, calls.import_credit_note, said, key=_key(what, said)).credit_note
+            there = self._site.ask(what, calls.import_credit_note, said, key=_key(what, said, trail)).credit_note
         except Duplicate:
             there = self._standing(what, calls.retrieve, said["id"]).credit_note
         self._same(what, said, there)
@@ -88,7 +88,7 @@ class ChargebeeGateway:
         number = entry.invoice
         what = f"{entry.step.value.replace('_', ' ')} invoice {number}"
         calls = self._site.client.Invoice
-        key = _key(what, {"entry": entry.key})
+        key = _key(what, {"entry": entry.key}, trail)
         match entry.step:
             case Step.PAY if entry.amount is not None:
                 return self._payment(entry, what, key, trail)
@@ -112,8 +112,8 @@ class ChargebeeGateway:
         assert entry.amount is not None
         reference = f"{entry.source} {entry.reference}".strip()[:60] + f" [{digest(entry.key)[:12]}]"
         if trail.begun_at is not None and trail.name() is None:
-            found = self._site.ask(what, self._site.client.Transaction.payments_for_invoice, entry.invoice, {})
-            for one in found.list:
+            known = self._site.client.Transaction.payments_for_invoice
+            for one in self._site.every(what, known, entry.invoice):
                 if one.transaction.reference_number == reference:
                     trail.keep(one.transaction.id)
         if trail.name() is None:
@@ -136,7 +136,7 @@ class ChargebeeGateway:
         said = wording.customer(key, buyer)
         what = f"create customer {key}"
         with suppress(Duplicate):  # made by us before, or by a person under our key
-            self._site.ask(what, self._site.client.Customer.create, said, key=_key(what, said))
+            self._site.ask(what, self._site.client.Customer.create, said, key=_key(what, said, trail))
         trail.keep(key, subject=customer_subject(key))
 
     def _state(self, what: str, number: str) -> Any:
@@ -154,6 +154,10 @@ class ChargebeeGateway:
             raise EdgeDisagrees(f"{what}: {said['id']} stands in Chargebee, and {differs}; void the wrong one there")
 
 
-def _key(what: str, said: dict[str, Any]) -> str:
-    """From content: the same call again has the same key, another one never."""
-    return f"rating-{digest(f'{what}/{sorted(said.items())!r}')[:40]}"
+def _key(what: str, said: dict[str, Any], trail: Trail) -> str:
+    """From content: the same call again has the same key, another one never.
+
+    Anew once a person asked to try again: a refusal may be remembered under the one before.
+    """
+    asked = f"/{trail.revived}" if trail.revived else ""
+    return f"rating-{digest(f'{what}/{sorted(said.items())!r}{asked}')[:40]}"

@@ -6,7 +6,7 @@ Decides what an error means for the next attempt. The key is never part of what 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -34,11 +34,11 @@ KNOWN: tuple[type[chargebee.APIError], ...] = (
 )
 
 
-class Duplicate(Exception):
+class Duplicate(EdgeRefused):
     """Something stands there under this name already."""
 
 
-class Absent(Exception):
+class Absent(EdgeRefused):
     """Nothing stands there under this name."""
 
 
@@ -63,24 +63,32 @@ class Site:
         """Call the library; with `key`, so that the same call again finds the first one's answer.
 
         Raises:
-            Duplicate, Absent: as they say.
-            EdgeUnavailable, EdgeRefused: see `translated`.
+            EdgeUnavailable, EdgeRefused: see `translated`; Duplicate and Absent among what was refused.
         """
         try:
             return call(*arguments, headers={KEY_HEADER: key} if key else {})
         except chargebee.APIError as error:
-            if error.api_error_code == "duplicate_entry":
-                raise Duplicate from error
-            if error.http_status_code == 404 and error.api_error_code in ("resource_not_found", None):
-                raise Absent from error
             raise self.translated(error, what) from error
         except httpx.HTTPError as error:
             raise EdgeUnavailable(f"{what}: {self._where} cannot be reached: {_plain(error)}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            # The library reads every answer as one of Chargebee's; one of a proxy between us breaks it.
+            raise EdgeUnavailable(f"{what}: what answered is not {self._where}: {_plain(error)}") from error
         except Exception as error:
             # The library says of an answer that is no JSON only that something went wrong.
             if type(error) is Exception:
                 raise EdgeUnavailable(f"{what}: {self._where}: {_plain(error)}") from error
             raise
+
+    def every(self, what: str, listing: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
+        """Entries of all pages of a list; a page that is not asked for by size has ten."""
+        page: dict[str, Any] = {"limit": 100}
+        while True:
+            found: Any = self.ask(what, listing, *arguments, page)
+            yield from found.list
+            if not found.next_offset:
+                return
+            page["offset"] = found.next_offset
 
     def translated(self, error: chargebee.APIError, what: str) -> EdgeError:
         """What our caller should do about it."""
@@ -90,7 +98,9 @@ class Site:
         status = error.http_status_code or 0
         if status in _PASSING or status >= 500:
             return EdgeUnavailable(said, retry_after=_retry_after(error))
-        return EdgeRefused(said)
+        if error.api_error_code == "duplicate_entry":
+            return Duplicate(said)
+        return Absent(said) if status == 404 else EdgeRefused(said)
 
 
 def _plain(error: Exception) -> str:

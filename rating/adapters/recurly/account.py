@@ -58,11 +58,17 @@ class Account:
             EdgeUnavailable, EdgeRefused: see `translated`.
         """
         try:
-            return call(self._client())
+            found = call(self._client())
+            if isinstance(found, dict):
+                raise TypeError(f"it answered with {', '.join(found)[:80] or 'nothing'}")
+            return found
         except recurly.RecurlyError as error:
             raise self.translated(error, what) from error
         except (http.client.HTTPException, OSError) as error:
             raise EdgeUnavailable(f"{what}: Recurly cannot be reached: {self._plain(error)}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            # The library reads every answer as one of Recurly's; one of a proxy between us breaks it.
+            raise EdgeUnavailable(f"{what}: what answered is not Recurly: {self._plain(error)}") from error
 
     def translated(self, error: recurly.RecurlyError, what: str) -> EdgeError:
         """What our caller should do about it."""

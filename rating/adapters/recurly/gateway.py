@@ -70,15 +70,29 @@ class RecurlyGateway:
         if trail.name() is None:
             made = self._found(what, dispatch, trail, marker) if trail.begun_at is not None else None
             if made is None:
-                options = keyed(_key(what, marker))
+                self._foreseen(what, body, paper.total)
+                options = keyed(_key(what, marker, trail))
                 made = self._account.ask(what, lambda site: site.create_purchase(body, **options)).charge_invoice
             there = wording.money(made.total, paper.total.currency)
             if there != paper.total:
-                raise EdgeDisagrees(f"{what}: it comes to {there} there and {paper.total} on our paper; void it there")
+                raise EdgeDisagrees(
+                    f"{what}: it comes to {there} there, as {made.id}, and to {paper.total} on our paper; "
+                    "credit all of it there"
+                )
             trail.keep(made.id)
         if dispatch.prepaid.minor > 0:
             self._paid(what, str(trail.name()), dispatch.prepaid, paper.issued_on, f"wallet {paper.number}", trail)
         return f"open as {trail.name()}"
+
+    def _foreseen(self, what: str, body: dict[str, Any], total: Money) -> None:
+        """What a purchase makes is final there, so it is asked first what it would come to."""
+        foreseen = self._account.ask(what, lambda site: site.preview_purchase(body)).charge_invoice
+        there = wording.money(getattr(foreseen, "total", None), total.currency)
+        if there != total:
+            raise EdgeDisagrees(
+                f"{what}: it would come to {there} there and comes to {total} on our paper, so nothing was made; "
+                "end what the site adds by itself (taxes, discounts of the account)"
+            )
 
     def _credit(self, dispatch: Dispatch, amount: Money, number: str, trail: Trail) -> str:
         """A credit invoice over so much of the invoice."""
@@ -94,7 +108,7 @@ class RecurlyGateway:
                     "refund_method": "all_credit",
                     "credit_customer_notes": marker,
                 }
-                options = keyed(_key(what, marker))
+                options = keyed(_key(what, marker, trail))
                 made = self._account.ask(what, lambda site: site.refund_invoice(invoice, body, **options))
             there = wording.money(made.total, amount.currency)
             if Money(abs(there.minor), amount.currency) != amount:
@@ -115,7 +129,7 @@ class RecurlyGateway:
             case Step.WRITE_OFF:
                 invoice = self._remote(dispatch, trail)
                 if self._account.ask(what, lambda site: site.get_invoice(invoice)).state != "failed":
-                    options = keyed(_key(what, invoice))
+                    options = keyed(_key(what, invoice, trail))
                     self._account.ask(what, lambda site: site.mark_invoice_failed(invoice, **options))
                 return "marked as failed"
             case Step.DISPUTE | Step.ACCEPT | Step.REJECT | Step.SEND:
@@ -138,7 +152,7 @@ class RecurlyGateway:
                     "amount": wording.decimal(amount),
                     "collected_at": datetime.combine(on, time(12), UTC).isoformat(),
                 }
-                options = keyed(_key(what, reference))
+                options = keyed(_key(what, reference, trail))
                 known = self._account.ask(
                     what, lambda site: site.record_external_transaction(invoice, body, **options)
                 ).id
@@ -173,5 +187,7 @@ def _marker(number: str, content: str) -> str:
     return f"{number} [rating {digest(content)[:16]}]"
 
 
-def _key(what: str, about: str) -> str:
-    return f"rating-{digest(f'{what}/{about}')[:40]}"
+def _key(what: str, about: str, trail: Trail) -> str:
+    """From content; anew once a person asked to try again, for a refusal may be remembered under the one before."""
+    asked = f"/{trail.revived}" if trail.revived else ""
+    return f"rating-{digest(f'{what}/{about}{asked}')[:40]}"

@@ -47,7 +47,7 @@ class ChargebeeSite(Service):
             case "GET", ["invoices", number]:
                 return 200, {"invoice": self._found(self.invoices, number)}
             case "GET", ["invoices", number, "payments"]:
-                return 200, {"list": [{"transaction": one} for one in self.payments.get(number, ())]}
+                return 200, self._listed(self.payments.get(number, []), dict(parse_qsl(urlsplit(path).query)))
             case "POST", ["invoices", number, "record_payment"]:
                 _checked(chargebee.Invoice.RecordPaymentParams, said)
                 return 200, self._pay(self._found(self.invoices, number), said["transaction"])
@@ -105,6 +105,12 @@ class ChargebeeSite(Service):
         if not invoice["amount_due"]:
             invoice["status"] = "paid"
         return {"invoice": invoice, "transaction": transaction}
+
+    def _listed(self, payments: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:
+        """A page of them: ten, unless another size is asked for."""
+        first, size = int(query.get("offset", 0)), int(query.get("limit", 10))
+        page: dict[str, Any] = {"list": [{"transaction": one} for one in payments[first : first + size]]}
+        return {**page, "next_offset": str(first + size)} if first + size < len(payments) else page
 
     def _end(self, invoice: dict[str, Any], status: str) -> dict[str, Any]:
         if invoice["status"] == status:

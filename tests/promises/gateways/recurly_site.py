@@ -33,6 +33,8 @@ class RecurlySite(Service):
     def clear(self) -> None:
         self.invoices: dict[str, dict[str, Any]] = {}
         self.accounts: set[str] = set()
+        self.adds = Decimal(0)
+        """What the site puts on each purchase by itself."""
         self.remembered.clear()
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: str) -> Answer:
@@ -42,6 +44,9 @@ class RecurlySite(Service):
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         said = json.loads(body) if body else {}
         match method, [unquote(part) for part in parts.path.split("/")[1:]]:
+            case "POST", ["purchases", "preview"]:
+                foreseen = {"object": "invoice", "type": "charge", "total": float(self._comes_to(said))}
+                return 200, {"object": "invoice_collection", "charge_invoice": foreseen}
             case "POST", ["purchases"]:
                 return 201, {"object": "invoice_collection", "charge_invoice": self._purchase(said)}
             case "GET", ["accounts", name, "invoices"]:
@@ -57,13 +62,16 @@ class RecurlySite(Service):
                 return 200, self._found(number)
         raise _refused(404, "not_found", f"{method} {path} is no call")
 
-    def _purchase(self, said: dict[str, Any]) -> dict[str, Any]:
+    def _comes_to(self, said: dict[str, Any]) -> Decimal:
         _only(said, PURCHASE)
         for line in said["line_items"]:
             _only(line, LINE)
             if line["type"] == "charge" and line["unit_amount"] < 0:
                 raise _refused(422, "validation", "a charge is not below zero")
-        total = sum((Decimal(repr(line["unit_amount"])) for line in said["line_items"]), Decimal(0))
+        return sum((Decimal(repr(line["unit_amount"])) for line in said["line_items"]), self.adds)
+
+    def _purchase(self, said: dict[str, Any]) -> dict[str, Any]:
+        total = self._comes_to(said)
         self.accounts.add(said["account"]["code"])
         return self._new("charge", said["account"]["code"], said["currency"], total, said["customer_notes"], said)
 
