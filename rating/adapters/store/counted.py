@@ -129,11 +129,11 @@ def close(
     if number is None:
         same_closing(closing, _kept(connection, closing, digest))
         return None
-    names = [(consumer, dimensions) for consumer, dimensions, _ in closing.usage]
+    names = [row[:2] for row in closing.usage]
     ids = numbers.numbers(connection, closing.meter, names)
     # In the order of the primary key, which is the order on the disk.
-    rows = sorted((number, ids[name], row.quantity) for name, row in zip(names, closing.usage, strict=True))
-    insert_rows(connection, usage, ("closing", "series", "quantity"), rows)
+    rows = sorted(zip([ids[name] for name in names], [row[2] for row in closing.usage], strict=True))
+    insert_rows(connection, usage, ("closing", "series", "quantity"), ((number, *row) for row in rows))
     return ids
 
 

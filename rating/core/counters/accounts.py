@@ -25,9 +25,14 @@ class Accounts:
         self._kept = meter.dimension_values
         self._known: dict[Account, Account] = {}
 
+    @property
+    def plain(self) -> bool:
+        """Whether each account is called as the labels of its counters say."""
+        return not self._consumers and not self._kept
+
     def of(self, consumer: str, dimensions: tuple[str, ...]) -> Account:
         """The account for the values of the consumer's label and of the dimensions' labels."""
-        if not self._consumers and not self._kept:
+        if self.plain:
             return consumer, dimensions
         labels = consumer, dimensions
         if labels not in self._known:

@@ -26,6 +26,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self.accounts: list[Account] = []
+        self.texts: list[str] = []
+        """Each account's consumer and dimensions, a control character after each: what a digest is taken of."""
         self._numbers: dict[Account, int] = {}
         self._order: list[int] = []
         self._ranks: Integers = np.empty(0, dtype=np.int64)
@@ -34,6 +36,7 @@ class Ledger:
         found = self._numbers.setdefault(account, len(self.accounts))
         if found == len(self.accounts):
             self.accounts.append(account)
+            self.texts.append("\x1f".join((account[0], *account[1], "")))
         return found
 
     def ranks(self) -> Integers:
