@@ -122,6 +122,7 @@ class Engine:
                 now=now,
                 resting=resting,
                 readers=self._readers,
+                look_ahead=True,
                 stopping=stopping,
                 closed=lambda closing: self._metrics.window_closed(closing.meter, closing.completeness.value),
                 # Catching up may take hours: how far behind it is shows all the while.

@@ -17,7 +17,7 @@ from rating.core.meters import Meter
 from rating.core.periods import Period
 from rating.core.presets import Preset
 from rating.errors import EdgeError, EdgeRefused, UsageError
-from rating.ports import CounterSource, Diagnosis, Estimate, Estimated, Estimates, Examinable, Verdict
+from rating.ports import CounterSource, Diagnosis, Estimate, Estimated, Estimates, Examinable, Foreseeing, Verdict
 
 S = TypeVar("S")
 
@@ -37,6 +37,16 @@ class NamedSources:
             with _said(name):
                 shards[name] = _chosen(self._named, meter, name).read(one, window)
         return apart(shards)
+
+    def foresee(self, windows: Mapping[Meter, Sequence[Period]]) -> None:
+        for name, source in (("", self._unnamed), *self._named.items()):
+            if isinstance(source, Foreseeing):
+                mine = {
+                    meter: own
+                    for meter, own in windows.items()
+                    if (name in meter.sources if name else not meter.sources)
+                }
+                source.foresee({replace(meter, sources=()): own for meter, own in mine.items()})
 
     def examine(self, meters: Sequence[Meter], *, longest_period: timedelta, now: datetime) -> Iterator[Diagnosis]:
         groups: list[tuple[str, CounterSource, list[Meter]]] = []

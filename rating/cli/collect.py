@@ -84,6 +84,7 @@ def command(
                 now=moment,
                 dry_run=dry_run,
                 readers=[open_source(settings) for _ in range((workers or settings.collect_workers) - 1)],
+                look_ahead=True,
                 closed=lambda closing: rows.append(_row(catalogue.meters[closing.meter], closing)),
                 progress=lambda done, total, _: progress(done, total),
             )

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from rating.core.counters import decide
+from rating.core.counters import Readings, decide
 from rating.core.keys import meter_digest
 from rating.core.meters import Meter
 from rating.core.periods import Period, stamp
@@ -22,7 +22,7 @@ from rating.core.schedule import Due, due_windows
 from rating.core.windows import Closing, Completeness, Held
 from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable, RatingError, SamplesMissing, WindowStillOpen
 from rating.jobs.contracts import meter_as_closed
-from rating.jobs.reading import Outcome, in_order, one_by_one
+from rating.jobs.reading import Found, Outcome, ahead, in_order, one_by_one
 from rating.ports import Book, CounterSource
 
 PARALLEL_FROM = 16
@@ -123,6 +123,7 @@ def collect(
     resting: AbstractSet[tuple[str, datetime]] = frozenset(),
     only: AbstractSet[tuple[str, datetime]] | None = None,
     readers: Sequence[CounterSource] = (),
+    look_ahead: bool = False,
     stopping: Callable[[], bool] = lambda: False,
     closed: Callable[[Closing], None] = lambda closing: None,
     progress: Callable[[int, int, Due], None] = lambda done, total, begun: None,
@@ -140,6 +141,7 @@ def collect(
         resting: meter and start of held windows that are not to be read again yet.
         only: meter and start of the windows to read, where it is not all that are due.
         readers: further readers of the same counters as `source`, one for each window more to be read at once.
+        look_ahead: read the next windows while one is decided and entered; another thread uses `source` then.
         stopping: asked between windows; True ends the run early, with what is done kept.
         closed: told each closing that is new in the book (or would be).
         progress: told (windows done, windows due, the one begun now).
@@ -165,13 +167,15 @@ def collect(
         stopped.setdefault(entry.meter.name, Stopped(entry, reason, isinstance(error, EdgeRefused)))
 
     # gather, decide
-    read = partial(_outcome, released=released)
-    several = len(waiting) >= PARALLEL_FROM and readers
-    outcomes = (
-        in_order([source, *readers], waiting, read, stopped.keys(), stopping)
-        if several
-        else one_by_one(source, waiting, read, stopped.keys(), stopping)
-    )
+    decided = partial(_decided, released=released)
+    if len(waiting) >= PARALLEL_FROM and readers:
+        read = partial(_outcome, released=released)
+        outcomes = in_order([source, *readers], waiting, read, stopped.keys(), stopping)
+    elif look_ahead and len(waiting) > 1:
+        outcomes = ahead(source, waiting, _read, decided, stopped.keys(), stopping)
+    else:
+        read = partial(_outcome, released=released)
+        outcomes = one_by_one(source, waiting, read, stopped.keys(), stopping)
     # Ended here, also where the book gives up: the garbage collector might let a reader wait for itself.
     with closing(outcomes):
         for done, (entry, outcome) in enumerate(outcomes):
@@ -198,7 +202,7 @@ def collect(
     return Collected(tuple(heads), tuple(held), tuple(stopped.values()), passed, redefined)
 
 
-def _outcome(source: CounterSource, entry: Due, released: bool) -> Outcome:
+def _read(source: CounterSource, entry: Due) -> Found:
     try:
         readings = source.read(entry.meter, entry.window)
     except (SamplesMissing, EdgeDisagrees) as error:
@@ -206,7 +210,15 @@ def _outcome(source: CounterSource, entry: Due, released: bool) -> Outcome:
         return Held(entry.meter.name, entry.window, str(error))
     except (WindowStillOpen, EdgeUnavailable, EdgeRefused) as error:
         return error
-    return decide(entry.meter, entry.window, readings, released=released)
+    return readings
+
+
+def _decided(entry: Due, found: Found, released: bool) -> Outcome:
+    return decide(entry.meter, entry.window, found, released=released) if isinstance(found, Readings) else found
+
+
+def _outcome(source: CounterSource, entry: Due, released: bool) -> Outcome:
+    return _decided(entry, _read(source, entry), released)
 
 
 def _redefined(book: Book, waiting: Sequence[Due]) -> tuple[Redefined, ...]:

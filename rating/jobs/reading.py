@@ -11,18 +11,28 @@ from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
 from queue import SimpleQueue
-from threading import Event
+from threading import Event, Semaphore
 
+from rating.core.counters import Readings
+from rating.core.meters import Meter
+from rating.core.periods import Period
 from rating.core.schedule import Due
 from rating.core.windows import Closing, Held
 from rating.errors import RatingError
-from rating.ports import CounterSource
+from rating.ports import CounterSource, Foreseeing
 
 Outcome = Closing | Held | RatingError
 """A window closed or held; or why its meter has to stop there."""
 
-Read = Callable[[CounterSource, Due], Outcome]
+Found = Readings | Held | RatingError
+"""What a window is to be decided from; or why it is held, or its meter stops, without."""
 
+Read = Callable[[CounterSource, Due], Outcome]
+Gather = Callable[[CounterSource, Due], Found]
+Decide = Callable[[Due, Found], Outcome]
+
+READ_AHEAD = 3
+"""Windows that are read, or being read, while one before them is decided and entered."""
 RUN = 4
 """Windows of one meter that one reader reads in a row: each begins where the one before it ended, which it knows."""
 AHEAD = 2
@@ -41,6 +51,54 @@ def one_by_one(
     for entry in waiting:
         over = over or stopping()
         yield entry, None if over or entry.meter.name in stopped else read(source, entry)
+
+
+def ahead(
+    source: CounterSource,
+    waiting: Sequence[Due],
+    gather: Gather,
+    decide: Decide,
+    stopped: AbstractSet[str],
+    stopping: Callable[[], bool],
+) -> Generator[tuple[Due, Outcome | None], None, None]:
+    """The same while the windows to come are read, by one thread and in their order.
+
+    None of a meter that could not be read is tried again, and what was read when the run ends is dropped.
+    """
+    enough = Event()
+    room = Semaphore(READ_AHEAD)
+    failed: set[str] = set()
+
+    def gathered(entry: Due) -> Found | None:
+        room.acquire()
+        if enough.is_set() or entry.meter.name in failed:
+            return None
+        found = gather(source, entry)
+        if isinstance(found, RatingError):
+            failed.add(entry.meter.name)
+        return found
+
+    foresee(source, waiting)
+    with ThreadPoolExecutor(1, thread_name_prefix="reading") as pool:
+        begun = deque(pool.submit(gathered, entry) for entry in waiting)
+        try:
+            for entry in waiting:
+                if stopping():
+                    enough.set()
+                if enough.is_set():
+                    yield entry, None
+                    continue
+                found = begun.popleft().result()
+                room.release()
+                yield entry, None if found is None or entry.meter.name in stopped else decide(entry, found)
+        finally:
+            enough.set()
+            for future in begun:
+                future.cancel()
+            room.release(len(waiting))
+            pool.shutdown()
+            # Not before the thread is done with it.
+            foresee(source, ())
 
 
 def in_order(
@@ -65,11 +123,13 @@ def in_order(
         outcomes: list[tuple[Due, Outcome | None]] = []
         failed = False
         try:
+            foresee(reader, run)
             for entry in run:
                 outcome = None if failed or enough.is_set() else read(reader, entry)
                 failed = failed or isinstance(outcome, RatingError)
                 outcomes.append((entry, outcome))
         finally:
+            foresee(reader, ())
             free.put(reader)
         return outcomes
 
@@ -92,6 +152,15 @@ def in_order(
             enough.set()
             for future in begun:
                 future.cancel()
+
+
+def foresee(source: CounterSource, waiting: Sequence[Due]) -> None:
+    """Tell a source that makes use of it what it will be asked for."""
+    if isinstance(source, Foreseeing):
+        windows: dict[Meter, list[Period]] = {}
+        for entry in waiting:
+            windows.setdefault(entry.meter, []).append(entry.window)
+        source.foresee(windows)
 
 
 def runs(waiting: Sequence[Due]) -> list[list[Due]]:

@@ -26,7 +26,16 @@ from rating.ports.showing import (
     Table,
     Tables,
 )
-from rating.ports.sources import CounterSource, Diagnosis, Estimate, Estimated, Estimates, Examinable, Verdict
+from rating.ports.sources import (
+    CounterSource,
+    Diagnosis,
+    Estimate,
+    Estimated,
+    Estimates,
+    Examinable,
+    Foreseeing,
+    Verdict,
+)
 
 __all__ = [
     "Accrual",
@@ -42,6 +51,7 @@ __all__ = [
     "Estimated",
     "Estimates",
     "Examinable",
+    "Foreseeing",
     "HeldEntry",
     "InvoiceGateway",
     "KeptCatalogue",

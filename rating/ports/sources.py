@@ -32,6 +32,18 @@ class CounterSource(Protocol):
         """
 
 
+@runtime_checkable
+class Foreseeing(Protocol):
+    """A source that may read several windows at once when it knows which are to come."""
+
+    def foresee(self, windows: Mapping[Meter, Sequence[Period]]) -> None:
+        """These windows of each meter will be read, oldest first; of everything foreseen before nothing is kept.
+
+        What `read` returns is the same with or without it. Told an empty mapping when no more are to come: what was
+        read ahead would be old when somebody asks for it later.
+        """
+
+
 class Estimate(StrEnum):
     """A query that usage is commonly estimated by, over a whole period."""
 

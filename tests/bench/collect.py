@@ -106,7 +106,9 @@ def _compared(what: str, url: str, worlds: list[World], period: Period, folder: 
     with open_book(f"sqlite:///{folder / f'book-{period.start.hour}.db'}") as book:
         meters = [_meter(world) for world in worlds]
         source, end = PrometheusSource([url]), period.end
-        collected, run = _timed(lambda: collect(book, source, meters, since=period.start, now=end + HOUR, until=end))
+        collected, run = _timed(
+            lambda: collect(book, source, meters, since=period.start, now=end + HOUR, until=end, look_ahead=True)
+        )
         contracts = _contracts(meters, worlds[0])
         rated, _ = _timed(lambda: rate_all(usage_to_date(book, contracts, period.end), period.end))
         meter_of = {meter.name: meter.metric for meter in meters}

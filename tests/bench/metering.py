@@ -110,7 +110,9 @@ def _collected(
         ahead = Period(period.start - HOUR, period.start)
         collect(book, source, [meter], since=ahead.start, now=ahead.end + HOUR, until=ahead.end, released=True)
         begun, cpu = time.perf_counter(), time.process_time()
-        run = collect(book, source, [meter], since=period.start, now=period.end + HOUR, until=period.end)
+        run = collect(
+            book, source, [meter], since=period.start, now=period.end + HOUR, until=period.end, look_ahead=True
+        )
         wall, own = time.perf_counter() - begun, time.process_time() - cpu
         assert not run.held
         assert not run.stopped

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+
+import pytest
 
 from rating.adapters.memory_book import MemoryBook
 from rating.adapters.memory_source import MemorySource
@@ -15,6 +18,7 @@ from rating.core.windows import Usage
 from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable, SamplesMissing, WindowStillOpen
 from rating.jobs.collect import collect, due, lag
 from rating.jobs.verify import verify
+from rating.ports import CounterSource
 
 DAY = datetime(2026, 10, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -67,6 +71,64 @@ def test_a_dry_run_keeps_nothing() -> None:
     book = MemoryBook()
     assert len(collect(book, source(), (METER,), since=DAY, now=NOW, dry_run=True).closed) == 4
     assert book.closings("calls", Period(DAY, NOW)) == ()
+
+
+class Told:
+    """Knows what it was told to foresee, and which windows were read by then."""
+
+    def __init__(self, read: CounterSource) -> None:
+        self._read = read
+        self.told: list[tuple[int, int]] = []
+        self.windows: list[datetime] = []
+
+    def foresee(self, windows: Mapping[Meter, Sequence[Period]]) -> None:
+        self.told.append((len(self.windows), sum(map(len, windows.values()))))
+
+    def read(self, meter: Meter, window: Period) -> Readings:
+        self.windows.append(window.start)
+        return self._read.read(meter, window)
+
+
+def test_looking_ahead_closes_the_same_windows_in_the_same_order() -> None:
+    plain, looking, told = MemoryBook(), MemoryBook(), Told(source())
+    one = collect(plain, source(), (METER, OTHER), since=DAY, now=NOW)
+    other = collect(looking, told, (METER, OTHER), since=DAY, now=NOW, look_ahead=True)
+    assert one == other
+    assert list(plain.usage(Period(DAY, NOW))) == list(looking.usage(Period(DAY, NOW)))
+    assert told.told == [(0, 8), (8, 0)]
+
+
+def test_looking_ahead_a_meter_that_stops_is_not_read_again_and_stops_no_other() -> None:
+    book, told = MemoryBook(), Told(Broken(EdgeUnavailable("down"), start=DAY + HOUR))
+    collected = collect(book, told, (METER, OTHER), since=DAY, now=NOW, look_ahead=True)
+    assert [head.window.start for head in book.closings("calls", Period(DAY, NOW))] == [DAY]
+    assert len(book.closings("tokens", Period(DAY, NOW))) == 4
+    assert [(stop.due.window.start, stop.reason) for stop in collected.stopped] == [(DAY + HOUR, "down")]
+    assert collected.waiting == 3
+    assert len(told.windows) == 6
+
+
+def test_looking_ahead_it_ends_when_asked_and_what_was_only_read_is_still_due() -> None:
+    book, told = MemoryBook(), Told(source())
+    collected = collect(
+        book,
+        told,
+        (METER,),
+        since=DAY,
+        now=NOW,
+        look_ahead=True,
+        stopping=lambda: bool(book.closings("calls", Period(DAY, NOW))),
+    )
+    assert ([head.window.start for head in collected.closed], collected.waiting) == ([DAY], 3)
+    assert told.told[-1] == (len(told.windows), 0)
+    assert next(entry.window.start for entry in due(book, (METER,), since=DAY, now=NOW)) == DAY + HOUR
+
+
+def test_looking_ahead_a_crash_of_the_source_keeps_what_was_closed_before_it() -> None:
+    book = MemoryBook()
+    with pytest.raises(ZeroDivisionError):
+        collect(book, Broken(ZeroDivisionError(), start=DAY + 2 * HOUR), (METER,), since=DAY, now=NOW, look_ahead=True)
+    assert [head.window.start for head in book.closings("calls", Period(DAY, NOW))] == [DAY, DAY + HOUR]
 
 
 def test_a_span_may_be_asked_for() -> None:

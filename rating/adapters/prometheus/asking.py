@@ -57,6 +57,8 @@ class Names:
         self.most = most
         self.pieces: list[Piece] = []
         """How the meter is cut into questions, once that is known."""
+        self.calm = True
+        """Whether no series fell or ended early in the last window: it is likely that none does in the next one."""
         self._planned = 0
         self.roster = Roster(Naming(meter))
         self._metric = meter.metric

@@ -38,6 +38,14 @@ def resets(series: str, range: int) -> str:
     return f"resets({series}[{range}ms])"
 
 
+FALLS = "falls"
+
+
+def counted_resets(series: str, range: int) -> str:
+    """How many series fell so often: a row for each number of falls, as a label FALLS."""
+    return f'count_values("{FALLS}", {resets(series, range)})'
+
+
 def fallen(series: str, range: int) -> str:
     return f"{resets(series, range)} > 0"
 

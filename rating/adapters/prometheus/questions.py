@@ -22,6 +22,7 @@ from rating.core.counters import (
     Column,
     Integers,
     Readings,
+    Roster,
     Series,
     changes,
 )
@@ -51,6 +52,8 @@ class Carried(NamedTuple):
 
     at: int
     readings: Column
+    roster: Roster
+    """Where the series have these numbers."""
 
 
 class Questions(ABC):
@@ -63,7 +66,7 @@ class Questions(ABC):
         self._ask = asking
         self._names = asking.names
         self._roster = asking.names.roster
-        self._meter = meter
+        self._meter, self.window = meter, window
         self._naming = self._roster.naming
         self._start, self._end = milliseconds(window.start), milliseconds(window.end)
         self._length = self._end - self._start

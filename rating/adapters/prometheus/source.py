@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from rating.adapters.collector import collector_paused
 from rating.adapters.prometheus.asking import Asking, Names
@@ -25,14 +26,21 @@ from rating.adapters.prometheus.remote.choice import Remote, Unserved, Way, comp
 from rating.adapters.prometheus.vectors import Vectors
 from rating.core.counters import Readings, scale_of, together
 from rating.core.meters import Kind, Meter
-from rating.core.periods import Period, milliseconds
+from rating.core.periods import EPOCH, Period, milliseconds
 from rating.core.presets import Preset
 from rating.errors import EdgeRefused, EdgeUnavailable, SamplesMissing, WindowStillOpen
 from rating.ports import Diagnosis, Verdict
 
+if TYPE_CHECKING:
+    from rating.adapters.prometheus.remote.streamed import Streamed
+
 _ATTEMPTS = 3
 _SKEW = timedelta(seconds=5)
 """By how much clocks may differ without a word."""
+_MOST_AHEAD = 7
+"""Windows read in one stream with the one asked for."""
+_READINGS_AHEAD = 200_000
+"""And of how many series, summed over these windows: a bound on memory."""
 
 
 class PrometheusSource:
@@ -89,6 +97,9 @@ class PrometheusSource:
         self._pool = ThreadPoolExecutor(queries_at_once * len(self.clients), "prometheus")
         self._names: dict[Meter, Names] = {}
         self._carried: dict[Meter, Carried] = {}
+        self._foreseen: dict[Meter, Sequence[Period]] = {}
+        self._ahead: dict[Meter, Sequence[Streamed | Vectors]] = {}
+        """Windows of which something was asked together with an earlier one, the next one first."""
         self._retention: timedelta | None = None
         self._retention_asked = False
 
@@ -99,8 +110,16 @@ class PrometheusSource:
             names = self._names[meter] = Names(meter, self._most_series)
             # Numbers of series mean nothing among other names.
             self._carried.pop(meter, None)
+        return self._asking(meter, names)
+
+    def _asking(self, meter: Meter, names: Names) -> Asking:
         hides = meter.consumer if meter.consumers else ""
         return Asking(self.clients, names, scale_of(meter), hides=hides, pool=self._pool)
+
+    def foresee(self, windows: Mapping[Meter, Sequence[Period]]) -> None:
+        self._foreseen = {one: own for meter, own in windows.items() for one in meter.of_each_metric}
+        for meter in list(self._ahead):
+            _close(self._ahead.pop(meter))
 
     def read(self, meter: Meter, window: Period) -> Readings:
         return together([self._read(one, window) for one in meter.of_each_metric])
@@ -141,15 +160,52 @@ class PrometheusSource:
     def _gathering(self, meter: Meter, window: Period) -> Questions:
         if meter.kind is Kind.GAUGE:
             return Gauges(self.asking(meter), meter, window)
+        ahead = self._ahead.pop(meter, ())
+        if not (ahead and ahead[0].window == window):
+            _close(ahead)
+            ahead = ()
+        ready = ahead[0] if ahead else None
+        following = self._following(meter, window)
+        if isinstance(ready, Vectors):
+            return self._vectors(meter, ready, following)
+        if ready is not None:
+            self._ahead[meter] = ahead[1:]
+            return ready
         try:
-            found = self.remote(meter, window)
+            found = self.remote(meter, Period(window.start, following[-1].end) if following else window)
         except Unserved as error:
             if self._way is Way.REMOTE:
                 raise EdgeRefused(f"RATING_PROMETHEUS_READ asks for remote read, but {error}") from error
-            return Vectors(self.asking(meter), meter, window, self._carried.get(meter))
+            return self._vectors(meter, Vectors(self.asking(meter), meter, window), following)
         from rating.adapters.prometheus.remote.streamed import Streamed  # its libraries are an extra
 
-        return Streamed(self.asking(meter), meter, window, found.external)
+        asking = self.asking(meter)
+        # Under the same names, for they share a stream.
+        later = [Streamed(self._asking(meter, asking.names), meter, one, found.external) for one in following]
+        self._ahead[meter] = later
+        return Streamed(asking, meter, window, found.external, later)
+
+    def _vectors(self, meter: Meter, vectors: Vectors, following: Sequence[Period]) -> Vectors:
+        vectors.carry(self._carried.get(meter))
+        vectors.following = [Vectors(self.asking(meter), meter, one) for one in following[:1]]
+        self._ahead[meter] = vectors.following
+        return vectors
+
+    def _following(self, meter: Meter, window: Period) -> list[Period]:
+        """The windows after this one to be read in one stream with it: those foreseen that follow without a gap and are
+        settled, as many as memory should hold."""
+        names = self._names.get(meter)
+        if not self._foreseen or names is None or not len(names.roster):
+            return []
+        clocks = [client.server_time for client in self.clients if client.server_time is not None]
+        most = min(_MOST_AHEAD, _READINGS_AHEAD // (len(names.roster) * len(self._foreseen)))
+        found: list[Period] = []
+        end = window.end
+        for one in self._foreseen.get(meter, ()):
+            if len(found) < most and one.start == end and _over(meter, one) <= min(clocks, default=EPOCH):
+                found.append(one)
+                end = one.end
+        return found
 
     def _gathered(self, meter: Meter, window: Period) -> tuple[Questions, Readings]:
         gathering = self._gathering(meter, window)
@@ -172,6 +228,7 @@ class PrometheusSource:
             if counts is None or counts.clean + counts.rebuilt == counts.all or attempt == _ATTEMPTS - 1:
                 break
             self._carried.pop(meter, None)
+            _close(self._ahead.pop(meter, ()))
         self._carried.pop(meter, None)
         self._check_ended(meter, window)
         carried = gathering.carried()
@@ -215,13 +272,23 @@ class PrometheusSource:
 
     def _check_ended(self, meter: Meter, window: Period) -> None:
         # After the answers, which told the server's clock a moment ago. What it has not lived through looks empty.
-        needed = window.end + meter.settling - min(_SKEW, meter.settling)
+        needed = _over(meter, window)
         for client in self.clients:
             if client.server_time is not None and client.server_time < needed:
                 raise WindowStillOpen(
                     f"{client.shown_url}: its clock says {client.server_time:%Y-%m-%d %H:%M:%S} and the window ends "
                     f"{window.end:%Y-%m-%d %H:%M:%S} and settles for {meter.settling}"
                 )
+
+
+def _close(ahead: Sequence[Questions]) -> None:
+    for one in ahead:
+        one.close()
+
+
+def _over(meter: Meter, window: Period) -> datetime:
+    """When a server's clock shows that the window has ended and settled."""
+    return window.end + meter.settling - min(_SKEW, meter.settling)
 
 
 def _days(span: timedelta) -> str:

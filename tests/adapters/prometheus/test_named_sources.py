@@ -87,6 +87,16 @@ def counted(source: CounterSource, meter: Meter = METER) -> dict[tuple[str, str]
     return dict(sums)
 
 
+def test_each_source_is_told_of_its_own_meters_windows(servers: list[str], tmp_path: Path) -> None:
+    eu, us, *_ = servers
+    source = open_source(settings(tmp_path, f"eu: {{urls: [{eu}]}}\nus: {{urls: [{us}]}}\n"))
+    both, one = replace(METER, sources=("eu", "us")), replace(METER, sources=("us",))
+    windows = list(PERIOD.windows(HOUR))
+    plain = [source.read(meter, window) for window in windows for meter in (both, one)]
+    source.foresee({both: windows, one: windows})
+    assert [source.read(meter, window) for window in windows for meter in (both, one)] == plain
+
+
 def proven(*worlds: World) -> dict[tuple[str, str], int]:
     sums: dict[tuple[str, str], int] = defaultdict(int)
     for world in worlds:

@@ -29,7 +29,7 @@ from rating.core.meters import Lifetime, Meter
 from rating.core.meters import Matcher as Where
 from rating.core.periods import Period, milliseconds
 from rating.core.windows import Closing
-from rating.errors import EdgeError, EdgeRefused, EdgeUnavailable
+from rating.errors import EdgeDisagrees, EdgeError, EdgeRefused, EdgeUnavailable
 from rating.ports import Verdict
 from rating_demo import blocks
 from rating_demo.faults import Outage, Replica, Restarts, Shape, Traffic, Unreachable
@@ -128,13 +128,20 @@ def prometheus(
 @pytest.mark.slow
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: f"world {world.seed}")
 def test_both_ways_read_the_same(world: World, prometheus: Prometheus) -> None:
-    """Usage, completeness, every count of the evidence, and the digest of the samples themselves."""
+    """Usage, completeness, every count of the evidence, and the digest of the samples themselves; also where the
+    windows to come are known, whose samples then come in one stream."""
     meter = meter_of(world)
     streamed = PrometheusSource([prometheus.url], read="remote")
     asked = PrometheusSource([prometheus.url], read="promql")
+    foreseeing = [PrometheusSource([prometheus.url], read=way) for way in ("remote", "promql")]
+    windows = list(Period(world.start, world.end + meter.window).windows(meter.window))
+    for source in foreseeing:
+        source.foresee({meter: windows})
     rows = 0
-    for window in Period(world.start, world.end + meter.window).windows(meter.window):
+    for window in windows:
         one, other = (decide(meter, window, source.read(meter, window)) for source in (streamed, asked))
+        ahead = [decide(meter, window, source.read(meter, window)) for source in foreseeing]
+        assert ahead == [one, other]
         assert any(query.text.startswith("remote read ") for query in one.evidence.queries)
         assert not any(query.text.startswith("remote read ") for query in other.evidence.queries)
         one, other = (replace(found, evidence=replace(found.evidence, queries=())) for found in (one, other))
@@ -352,6 +359,40 @@ def test_a_stream_is_counted_and_named_in_the_evidence() -> None:
     assert texts[said] == 1
     (born,) = readings.series
     assert (born.labels["consumer_id"], born.units[-1]) == ("c1", 7 * 239)
+
+
+def reads(forms: list[dict[str, str]]) -> int:
+    return sum(form["path"].endswith("/read") for form in forms)
+
+
+def test_windows_that_follow_come_in_one_stream() -> None:
+    hours = list(Period(WINDOW.start, WINDOW.start + 3 * HOUR).windows(HOUR))
+    with server(as_mimir(chunked(FRAME))) as (url, forms):
+        source = PrometheusSource((url,), timeout=5, dialect="mimir", read="remote", tenant="t")
+        source.read(METER, hours[0])
+        before = reads(forms)
+        source.foresee({METER: hours})
+        source.read(METER, hours[1])
+        source.read(METER, hours[2])
+        assert reads(forms) == before + 1
+        source.foresee({METER: hours})
+        source.read(METER, hours[1])
+        source.foresee({})
+        source.read(METER, hours[2])
+        assert reads(forms) == before + 3, "what was read ahead for a run that ended is not used"
+
+
+def test_a_bad_reading_in_a_later_window_holds_no_earlier_one() -> None:
+    hours = list(Period(WINDOW.start, WINDOW.start + 3 * HOUR).windows(HOUR))
+    at = milliseconds(hours[2].start) + 60_000
+    bad = encoding.chunk([*SAMPLES, (at, double(float("inf")))])
+    with server(as_mimir(chunked(encoding.frame(encoding.message(LABELS, [bad]))))) as (url, _):
+        source = PrometheusSource((url,), timeout=5, dialect="mimir", read="remote", tenant="t")
+        source.read(METER, hours[0])
+        source.foresee({METER: hours})
+        source.read(METER, hours[1])
+        with pytest.raises(EdgeDisagrees, match="not a finite number"):
+            source.read(METER, hours[2])
 
 
 def test_without_numba_plain_python_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

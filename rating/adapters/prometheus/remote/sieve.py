@@ -1,11 +1,12 @@
 """Sifts a stream of samples: of most counters two readings are kept, of the doubtful ones their samples.
 
-Decides nothing about usage: what is kept is what `core.counters` asks for.
+Decides nothing about usage: what is kept is what `core.counters` asks for. One stream may serve several windows, each
+with a sieve of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -43,7 +44,7 @@ class Sifted:
 
 
 class Sieve:
-    """One pass over a stream."""
+    """What one window takes out of a stream."""
 
     def __init__(
         self,
@@ -55,33 +56,28 @@ class Sieve:
         lone: bool,
     ) -> None:
         """`thin` leaves of a series' samples those that decide; asked only where `lone`: there is no other server."""
-        self._names, self._span, self._scale, self._lone = names, span, scale, lone
+        self._names, self.span, self._scale, self._lone = names, span, scale, lone
         self._restarted, self._thin = restarted, thin
         self.found = Sifted()
         self.series = self.samples = 0
+        """With samples in the window or what is looked at before it."""
 
-    def sift(self, server: int, spelling: Spelling, blocks: Iterable[Block]) -> None:
-        """Raises ValueError: a reading is not finite."""
-        for block in blocks:
-            numbers = self._names.of(server, block.heads, spelling)
-            self.series += len(numbers)
-            self._one(numbers, block.decoded.bounds, block.decoded.times, block.decoded.values)
-
-    def _one(self, numbers: Integers, bounds: Integers, times: Any, values: Any) -> None:
-        span, found, roster = self._span, self.found, self._names.roster
+    def take(self, numbers: Integers, bounds: Integers, times: Any, values: Any, falls: Integers) -> None:
+        """`falls` are the places of samples lower than the one before them."""
+        span, found, roster = self.span, self.found, self._names.roster
         changed = roster.marked(self._restarted)
-        # A reading that is no number has no order: looked for before anything is compared.
-        if not np.isfinite(values).all():
-            raise ValueError("a reading is not a finite number")
         # Where each series' samples before and in the window lie: places among all of the block's.
-        base, start = (_before(times, bounds, instant) for instant in (span.base, span.start))
-        low, end = bounds[:-1], bounds[1:]
-        self.samples += len(times)
+        low, high = bounds[:-1], bounds[1:]
+        end = _before(times, low, high, span.end)
+        start = _before(times, low, end, span.start)
+        base, fall, low = (_before(times, low, start, instant) for instant in (span.base, span.fall, span.low))
+        self.series += int(np.count_nonzero(end > low))
+        self.samples += int((end - low).sum())
         ended, based = end > start, start > base
         ends = quantised(values[end[ended] - 1], self._scale)
         found.ends.append(Column(numbers[ended], ends))
         found.bases.append(Column(numbers[based], quantised(values[start[based] - 1], self._scale)))
-        fell = _fallen(_before(times, bounds, span.fall), end, values)
+        fell = np.searchsorted(falls, end) > np.searchsorted(falls, fall + 1)
         found.fallen.append(numbers[fell])
         doubtful = fell | changed[roster.target_of[numbers]] | ~(ended & based)
         doubtful[np.flatnonzero(ended)[ends >= EXACT]] = True
@@ -97,16 +93,25 @@ class Sieve:
                 found.kept[number] = samples[0].copy(), samples[1].copy()
 
 
-def _fallen(first: Integers, last: Integers, values: Any) -> Any:
-    """Which series have a sample lower than the one before it, both at the places first to last."""
-    falls = np.zeros(len(values) + 1, dtype=np.int64)
-    np.cumsum(values[1:] < values[:-1], out=falls[2:])
-    # falls[i]: how many of the samples up to number i - 1 are lower than the one before them.
-    return (last > first) & (falls[last] - falls[np.minimum(first + 1, last)] > 0)
+def sift(names: Names, server: int, spelling: Spelling, blocks: Iterable[Block], sieves: Sequence[Sieve]) -> None:
+    """One pass over a stream. Raises ValueError: a reading is not finite."""
+    for block in blocks:
+        numbers = names.of(server, block.heads, spelling)
+        bounds, times, values = block.decoded.bounds, block.decoded.times, block.decoded.values
+        # A reading that is no number has no order: looked for before anything is compared.
+        if not np.isfinite(values).all():
+            raise ValueError("a reading is not a finite number")
+        falls = np.flatnonzero(values[1:] < values[:-1]) + 1
+        for sieve in sieves:
+            sieve.take(numbers, bounds, times, values, falls)
 
 
-def _before(times: Any, bounds: Integers, instant: int) -> Integers:
-    """For each series, the place of its first sample at or after an instant."""
-    earlier = np.zeros(len(times) + 1, dtype=np.int64)
-    np.cumsum(times < instant, out=earlier[1:])
-    return bounds[:-1] + earlier[bounds[1:]] - earlier[bounds[:-1]]
+def _before(times: Any, low: Integers, high: Integers, instant: int) -> Integers:
+    """For each series, whose samples lie at the places low to high, that of its first one at or after an instant."""
+    found, beyond = low.copy(), high.copy()
+    while (open_ := found < beyond).any():
+        middle = (found + beyond) >> 1
+        earlier = open_ & (times[np.where(open_, middle, 0)] < instant)
+        np.copyto(found, middle + 1, where=earlier)
+        np.copyto(beyond, middle, where=open_ & ~earlier)
+    return found

@@ -5,7 +5,7 @@ What a few single counters need besides is asked by PromQL, as `gathering` does 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -17,13 +17,13 @@ from rating.adapters.prometheus.gathering import First, Gathering, Kept
 from rating.adapters.prometheus.pieces import Piece
 from rating.adapters.prometheus.questions import CONTEXT, MINUTE
 from rating.adapters.prometheus.remote.chunks import labels
-from rating.adapters.prometheus.remote.sieve import Sieve, Sifted, Span
+from rating.adapters.prometheus.remote.sieve import Sieve, Sifted, Span, sift
 from rating.adapters.prometheus.remote.streams import read
 from rating.adapters.prometheus.remote.wire import How, Matcher
 from rating.core.counters import Column
 from rating.core.meters import Meter
 from rating.core.periods import Period
-from rating.errors import EdgeDisagrees
+from rating.errors import EdgeDisagrees, EdgeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,40 +47,80 @@ class Spelled:
 class Streamed(Gathering):
     streamed = True
 
-    def __init__(self, asking: Asking, meter: Meter, window: Period, external: tuple[Mapping[str, str], ...]) -> None:
-        """`external`: the external labels of each server."""
+    def __init__(
+        self,
+        asking: Asking,
+        meter: Meter,
+        window: Period,
+        external: tuple[Mapping[str, str], ...],
+        following: Sequence[Streamed] = (),
+    ) -> None:
+        """
+        Args:
+            external: the external labels of each server.
+            following: the windows right after this one, to be read with it in one stream: a server cuts the chunks that
+                lie across the ends of a range anew, and they are longer than an hour.
+        """
         super().__init__(asking, meter, window)
         self._spellings = [Spelled(tuple(sorted(one.items()))) for one in external]
+        self._following = following
+        self._restarts: set[tuple[str, ...]] = set()
+        self._sieve: Sieve | None = None
+        """What came out of the stream, also where it was read with an earlier window."""
 
     def _first(self) -> First:
+        if self._sieve is None:
+            try:
+                self._sift([self, *self._following])
+            except EdgeError:
+                if not self._following:
+                    raise
+                # What is wrong with a later window is no reason to hold this one.
+                self._following = ()
+                self._sift([self])
+        assert self._sieve is not None
+        found, self._sieve = self._sieve.found, None
+        return _first(found, self._restarts)
+
+    def _prepared(self) -> Sieve:
         reach = self._first_rung + CONTEXT
         fall = self._first_rung + MINUTE
         span = Span(self._start, self._end, self._start - self._first_rung, self._start - fall, self._start - reach)
         among = self._among()
-        restarted = self._restarted_among([among] if among else [], self._length + fall)
-        starts = self._starts_of(restarted, self._length + reach)
+        self._restarts = self._restarted_among([among] if among else [], self._length + fall)
+        starts = self._starts_of(self._restarts, self._length + reach)
         cuts = self._cuts(starts)
 
         def thin(number: int, samples: Samples) -> Samples:
             return self._deciding({number: samples}, cuts).get(number, samples)
 
-        sieve = Sieve(self._names, span, restarted, thin, self._ask.scale, self._lone)
-        self._sift(sieve, span)
-        return _first(sieve.found, restarted)
+        return Sieve(self._names, span, self._restarts, thin, self._ask.scale, self._lone)
 
-    def _sift(self, sieve: Sieve, span: Span) -> None:
+    def _sift(self, run: Sequence[Streamed]) -> None:
+        """Read these consecutive windows, of which this is the first."""
+        sieves = [one._prepared() for one in run]
+        low, end = sieves[0].span.low, sieves[-1].span.end
         for server, client in enumerate(self._ask.clients):
             for piece in self._pieces():
                 counters = queries.counters(self._meter, piece=piece)
                 shown = self._ask.shown(counters)
-                sieve.series = sieve.samples = 0
+                for sieve in sieves:
+                    sieve.series = sieve.samples = 0
                 try:
-                    with closing(read(client, self._matchers(piece), span.low, span.end, shown)) as blocks:
-                        sieve.sift(server, self._spellings[server], blocks)
+                    with closing(read(client, self._matchers(piece), low, end, shown)) as blocks:
+                        sift(self._names, server, self._spellings[server], blocks, sieves)
                 except ValueError as error:
                     raise EdgeDisagrees(f"{shown}: {error}; a counter cannot be billed from that") from error
-                text = f"remote read of {sieve.samples} samples from {span.low} to {span.end - 1}: {counters}"
-                self._ask.note(text, self._end - 1, sieve.series)
+                for one, sieve in zip(run, sieves, strict=True):
+                    one._note(sieve, counters)
+        for one, sieve in zip(run, sieves, strict=True):
+            one._sieve = sieve
+
+    def _note(self, sieve: Sieve, counters: str) -> None:
+        """For the evidence: this window's own part of the stream, which is what it rests on."""
+        span = sieve.span
+        text = f"remote read of {sieve.samples} samples from {span.low} to {span.end - 1}: {counters}"
+        self._ask.note(text, self._end - 1, sieve.series)
 
     def _matchers(self, piece: Piece) -> list[Matcher]:
         # Equality would do where a pattern is a plain value, but a server takes an external label's value for its own.
