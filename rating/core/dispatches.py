@@ -89,8 +89,20 @@ def _links(
         (late if settled.minor else early).append(CreditNoteDispatch(note, invoice, settled))
         credited += note.total
     # What the gateway collected itself it has told us; it is not told in turn.
-    own = [StepDispatch(entry, invoice) for entry in entries if entry.step in _CARRIED and entry.source != gateway]
+    outside = [entry for entry in entries if entry.source != gateway]
+    received = _sum(outside, Step.PAY, nothing)
+    # Given back in part it still was paid; given back whole it was not.
+    elsewhere = received if received.minor > _sum(outside, Step.REFUND, nothing).minor else nothing
+    own = [
+        StepDispatch(entry, invoice, elsewhere if entry.step is Step.PAY else None)
+        for entry in outside
+        if entry.step in _CARRIED
+    ]
     return (InvoiceDispatch(invoice, prepaid), *early, *own, *late)
+
+
+def _sum(entries: Iterable[InvoiceEntry], step: Step, nothing: Money) -> Money:
+    return sum((entry.amount for entry in entries if entry.step is step and entry.amount is not None), nothing)
 
 
 def _burned(wallets: Iterable[Wallet]) -> dict[tuple[str, str], int]:

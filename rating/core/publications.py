@@ -168,6 +168,8 @@ class StepDispatch:
 
     entry: InvoiceEntry
     invoice: Invoice
+    elsewhere: Money | None = None
+    """For a payment: what all payments made elsewhere come to by now, nothing if all was given back; None: this one."""
 
     @property
     def subject(self) -> str:

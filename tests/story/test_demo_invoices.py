@@ -18,19 +18,24 @@ import pytest
 import yaml
 
 from rating.adapters.memory_book import MemoryBook
+from rating.adapters.stripe.client import StripeAccount
+from rating.adapters.stripe.gateway import StripeInvoices
 from rating.bootstrap import load_catalogue, open_estimates, open_source
 from rating.cli.audit import summary
 from rating.core.catalogue import Catalogue
+from rating.core.collection import Collection
 from rating.core.invoices import Invoice
 from rating.core.windows import Completeness
 from rating.jobs import bill, collect, contracts
 from rating.jobs.estimate import estimate
+from rating.jobs.publish import Served, publish
 from rating.ports import Estimate
 from rating.settings import Settings
 from rating_demo import blocks, catalogue
 from rating_demo.comparison import compare
 from rating_demo.history import MEASURED, History
 from rating_demo.parts import Prometheus
+from tests.stripe_peer.peer import StripePeer
 
 # The shortest month keeps the test short; six hours into the next one everything has settled.
 NOW = datetime(2026, 3, 1, 6, 20, tzinfo=UTC)
@@ -114,6 +119,24 @@ def test_every_line_of_every_invoice_is_the_truth_times_the_price(month: Billed)
         assert draft.total.minor == sum(cents(amount) for amount in expected), consumer
     assert metered == 15
     assert len(month.invoices) == 6
+
+
+@pytest.mark.slow
+def test_the_month_is_collected_by_stripe_to_the_cent(month: Billed, stripe_peer: StripePeer) -> None:
+    """Published, and published again when Stripe has forgotten the keys: each invoice stands there once."""
+    account = StripeAccount("main", stripe_peer.key, url=stripe_peer.url, requests_per_second=10_000)
+    served = [Served(StripeInvoices(account, collection="charge_automatically"))]
+    done = publish(month.book, served, Collection("main"), now=ENDED)
+    assert [one.outcome.value for one in done.entries] == ["done"] * 6, done.entries
+    stripe_peer.advance(30 * 3600)
+    publish(month.book, served, Collection("main"), now=NOW + timedelta(days=3))
+    there = {one["number"]: one for one in stripe_peer.state()["invoices"]}
+    assert len(stripe_peer.state()["invoices"]) == 6
+    for invoice in month.invoices.values():
+        ours = [line.amount.minor for line in invoice.draft.lines]
+        assert [line["amount"] for line in there[invoice.number]["lines"]] == ours
+        assert there[invoice.number]["total"] == sum(ours)
+        assert there[invoice.number]["status"] in ("open", "paid")
 
 
 @pytest.mark.slow

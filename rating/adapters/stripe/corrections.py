@@ -86,24 +86,33 @@ def take(desk: Desk, dispatch: StepDispatch, customer: str, trail: Trail) -> str
 
 def _paid(desk: Desk, dispatch: StepDispatch, name: str, answer: Any, trail: Trail) -> str:
     entry, invoice = dispatch.entry, dispatch.invoice
-    assert entry.amount is not None
+    paid = dispatch.elsewhere or entry.amount
+    assert paid is not None
     left = money(answer, "amount_remaining", invoice)
     outside = getattr(answer, "amount_paid_off_stripe", None) or 0
-    if told(answer, "status", str) == PAID and outside == to_stripe(entry.amount):
+    if paid.minor <= 0:
+        return f"{name}: what was paid elsewhere was given back there"
+    if outside:
         return f"{name} was paid outside"
-    if entry.amount != left:
+    if not left.minor:
+        raise EdgeDisagrees(
+            f"{paid} of {invoice.number} was paid elsewhere and nothing of {name} is open at Stripe: it was paid twice, "
+            "give one payment back"
+        )
+    # More than is left is too much, and that is between us and the customer.
+    if paid.minor < left.minor:
         # `pay` settles all that is left, and a credit note would say that less was charged.
         raise EdgeRefused(
-            f"{entry.amount} of {invoice.number} was paid by {entry.source} and {left} is open at Stripe ({name}), "
-            "which takes a payment from outside only over all of it; record it there as a payment, then mark this done "
-            "by paying the rest"
+            f"{paid} of {invoice.number} was paid elsewhere and {left} is open at Stripe ({name}), which takes a "
+            "payment from outside only over all of it: see that nobody is asked for all of it there, and once the rest "
+            f"is paid, `rating stripe retry '{dispatch.subject}'`"
         )
     options = key_of(trail, invoice.number, invoice.content_hash, f"paid:{digest(entry.key)[:16]}")
     desk.account.asked(
         f"pay {invoice.number} outside",
         lambda: desk.client.v1.invoices.pay(name, {"paid_out_of_band": True}, options),
     )
-    return f"{name} is paid outside by {entry.source}"
+    return f"{name} is paid outside, {paid} by {entry.source}"
 
 
 def _voided(desk: Desk, dispatch: StepDispatch, customer: str, name: str, answer: Any, trail: Trail) -> str:

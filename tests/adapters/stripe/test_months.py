@@ -230,13 +230,19 @@ def test_a_note_over_what_the_wallet_paid(stripe_peer: StripePeer) -> None:
     assert (note["pre_payment_amount"], note["out_of_band_amount"]) == (3_200, 1_000)
 
 
-def test_part_of_it_paid_elsewhere_is_not_a_thing_stripe_can_be_told(stripe_peer: StripePeer) -> None:
+def test_part_of_it_paid_elsewhere_waits_for_the_rest(stripe_peer: StripePeer) -> None:
+    """Stripe cannot be told of a part; a person sees that the customer is not asked for all of it meanwhile."""
     book, to = issued(4_200), gateway(stripe_peer)
     carry(book, to)
     book.enter(payment("INV-000001", usd(1_000), date(2026, 11, 2), reference="wire 1"), at=NOW)
     [entry] = carry(book, to).entries
     assert entry.outcome is Outcome.REFUSED
-    assert "10.00 USD of INV-000001 was paid by bank and 42.00 USD is open at Stripe" in entry.said
+    assert "10.00 USD of INV-000001 was paid elsewhere and 42.00 USD is open at Stripe" in entry.said
+    book.enter(payment("INV-000001", usd(3_200), date(2026, 11, 9), reference="wire 2"), at=NOW)
+    retry(book, ["main"], entry.subject, now=NOW)
+    assert [one.outcome for one in carry(book, to).entries] == [Outcome.DONE, Outcome.DONE]
+    [one] = stripe_peer.state()["invoices"]
+    assert (one["status"], one["amount_paid_off_stripe"]) == ("paid", 4_200)
 
 
 def test_a_customer_without_an_email_waits_for_one(stripe_peer: StripePeer) -> None:
