@@ -96,8 +96,8 @@ def _paid(desk: Desk, dispatch: StepDispatch, name: str, answer: Any, trail: Tra
         return f"{name} was paid outside"
     if not left.minor:
         raise EdgeDisagrees(
-            f"{paid} of {invoice.number} was paid elsewhere and nothing of {name} is open at Stripe: it was paid twice, "
-            "give one payment back"
+            f"{paid} of {invoice.number} was paid elsewhere and nothing of {name} is open at Stripe: it was paid "
+            "twice, give one payment back"
         )
     # More than is left is too much, and that is between us and the customer.
     if paid.minor < left.minor:
