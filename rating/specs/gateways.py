@@ -138,8 +138,7 @@ class StripeSpec(GatewaySpec):
 
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
         yield from _of_key(self)
-        if self.real_money and self.url:
-            yield "url", "would send a key for real money elsewhere", "leave url away, or take a test key"
+        yield from _of_url(self, self.url)
 
 
 class FilesSpec(GatewaySpec):
@@ -169,6 +168,7 @@ class ChargebeeSpec(GatewaySpec):
 
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
         yield from _of_key(self)
+        yield from _of_url(self, self.url)
 
 
 class RecurlySpec(GatewaySpec):
@@ -185,6 +185,9 @@ class RecurlySpec(GatewaySpec):
     def real_money(self) -> bool:
         return self.live
 
+    def mistakes(self) -> Iterator[tuple[str, str, str]]:
+        yield from _of_url(self, self.url)
+
 
 KINDS: Mapping[str, type[GatewaySpec]] = {
     "stripe": StripeSpec,
@@ -199,6 +202,11 @@ def _of_key(spec: GatewaySpec) -> Iterator[tuple[str, str, str]]:
         yield "key", "is a key for real money", "write live: true beside it, or take the test key"
     if spec.live and not spec.real_money:
         yield "live", "is true and the key is one for tests", "take the live key, or leave live away"
+
+
+def _of_url(spec: GatewaySpec, url: str) -> Iterator[tuple[str, str, str]]:
+    if spec.real_money and url:
+        yield "url", "would send a key for real money elsewhere", "leave url away, or take a test key"
 
 
 def gateways(name: str, text: str) -> dict[str, GatewaySpec]:

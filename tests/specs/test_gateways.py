@@ -111,6 +111,14 @@ def test_every_kind_in_a_line() -> None:
         ("{kind: chargebee, site: x, key: live_0123456789}", "is a key for real money; write live: true beside it"),
         ("{kind: chargebee, site: x, key: sk_test_1}", "is not a key of Chargebee's"),
         ("{kind: recurly, key: 0123456789abcdef0123}", 'key "live" is missing'),
+        (
+            "{kind: chargebee, site: x, key: live_0123456789, live: true, url: 'https://x.example'}",
+            "would send a key for real money elsewhere",
+        ),
+        (
+            "{kind: recurly, key: 0123456789abcdef0123, live: true, url: 'https://x.example'}",
+            "would send a key for real money elsewhere",
+        ),
         ("{kind: recurly, key: 01-23, live: false}", "is not a private key of Recurly's"),
     ],
 )

@@ -87,9 +87,8 @@ class Account:
         if self._url:
             parts = urlsplit(self._url)
             # The library knows no other address than its own; its connection is the one place to say so.
-            client._BaseClient__conn = http.client.HTTPConnection(
-                parts.hostname or "", parts.port, timeout=self._timeout
-            )
+            kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+            client._BaseClient__conn = kind(parts.hostname or "", parts.port, timeout=self._timeout)
         return client
 
     def _plain(self, error: Exception) -> str:
