@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -38,6 +39,7 @@ from rating.ports import (
     StoredBook,
     Tables,
     TaxService,
+    UsageGateway,
 )
 from rating.settings import Settings
 from rating.specs.channels import (
@@ -338,6 +340,32 @@ def _open_recurly(name: str, spec: RecurlySpec) -> InvoiceGateway:
 def _missing(name: str, extra: str) -> SpecError:
     hint = f"pip install 'rating-engine[{extra}]'"
     return SpecError((Finding(name, f"the {extra} library is not installed", hint),))
+
+
+def open_usage_gateways(specs: Mapping[str, GatewaySpec]) -> tuple[UsageGateway, ...]:
+    """The gateways that rate what they are told; nobody is asked anything yet. Raises as `open_gateways` does."""
+    found: list[UsageGateway] = []
+    for name, spec in specs.items():
+        if not isinstance(spec, StripeSpec) or spec.mode != "metered":
+            continue
+        account = open_stripe(name, spec)
+        from rating.adapters.stripe.customers import StripeCustomers  # the extra `stripe` is there
+        from rating.adapters.stripe.meters import EVENTS_PER_SECOND, StripeMeters
+        from rating.adapters.stripe.usage_gateway import StripeUsage
+
+        # In a sandbox events count among all calls; with a live key they have a limit of their own.
+        pace = EVENTS_PER_SECOND if spec.real_money or spec.url else spec.requests_per_second
+        events = open_stripe(name, spec.model_copy(update={"requests_per_second": pace}))
+        gateway = StripeUsage(
+            account,
+            StripeMeters(events, workers=spec.workers),
+            StripeCustomers(account),
+            collection=spec.collection,
+            days_until_due=spec.days_until_due,
+            grace=timedelta(hours=spec.grace_hours),
+        )
+        found.append(gateway)
+    return tuple(found)
 
 
 def open_stripe(name: str, spec: StripeSpec) -> StripeAccount:

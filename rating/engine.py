@@ -19,6 +19,7 @@ from rating.bootstrap import (
     open_notifiers,
     open_source,
     open_taxes,
+    open_usage_gateways,
     read_sources,
 )
 from rating.core.catalogue import Catalogue
@@ -28,7 +29,7 @@ from rating.core.periods import Period
 from rating.core.publications import Outcome as Carried
 from rating.core.schedule import retry_at, second_look_span, second_looks
 from rating.errors import EdgeRefused, EdgeUnavailable, UsageError
-from rating.jobs import accrue, bill, collect, contracts, correct, deliver, notify, publish
+from rating.jobs import accrue, bill, collect, contracts, correct, deliver, notify, publish, report_usage
 from rating.jobs.accrue import Accrued
 from rating.jobs.contracts import Contracts
 from rating.ports import Book
@@ -70,6 +71,7 @@ class Engine:
         self._notifiers = open_notifiers(settings)
         gateways = gateway_specs(settings)
         self._gateways, self._collection = open_gateways(gateways), collection(gateways)
+        self._usage_gateways = open_usage_gateways(gateways)
         self._carried_at: datetime | None = None
         """When it was last looked what is to be carried; None when there is something new."""
         self._unsubscribe = unsubscribe.link(settings.public_url, tokens_of(settings))
@@ -226,8 +228,9 @@ class Engine:
     def publish(self, now: datetime, stopping: Callable[[], bool]) -> None:
         """Carry what was issued to the gateways, at once what is new and the rest within a minute."""
         recently = self._carried_at is not None and now - self._carried_at < _BETWEEN_LOOKS
-        if not self._gateways or recently:
+        if recently or not (self._gateways or self._usage_gateways):
             return
+        self._report_usage(now, stopping)
         published = publish.publish(
             self._book, self._gateways, self._collection, now=now, clock=self._clock, stopping=stopping
         )
@@ -237,6 +240,28 @@ class Engine:
             log.log(level, "%s at %s %s: %s", entry.subject, entry.gateway, entry.outcome, entry.said)
         parked = f"{published.parked} papers are parked; `rating publish --parked` lists them"
         self._say("publish", [parked] if published.parked else [])
+
+    def _report_usage(self, now: datetime, stopping: Callable[[], bool]) -> None:
+        """Tell the gateways that rate what was used."""
+        if not self._usage_gateways:
+            return
+        gathered = contracts.gather(self._book, self._catalogue, now=now)
+        for gateway in self._usage_gateways:
+            told = report_usage.report(
+                self._book,
+                gathered,
+                gateway,
+                takes=lambda customer, name=gateway.name: self._collection.gateway_of(customer) == name,  # type: ignore[misc]
+                now=now,
+                clock=self._clock,
+                stopping=stopping,
+            )
+            if told.events or told.subscribed:
+                counts = len(told.subscribed), len(told.events), gateway.name
+                log.info("%d subscriptions and %d numbers of usage carried to %s", *counts)
+            for one in told.parked:
+                log.warning("%s at %s parked: %s", one.subject, one.gateway, one.said)
+            self._say(f"usage {gateway.name}", [*map(str, told.offered.findings), *told.waiting])
 
     def wallets(self, now: datetime, stopping: Callable[[], bool]) -> None:
         """Show balances, and keep each fall below a threshold: an invoice may have paid with the last of it."""

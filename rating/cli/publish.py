@@ -1,4 +1,4 @@
-"""`rating publish`: carry issued invoices and what follows on them to whoever collects them."""
+"""`rating publish`: carry issued invoices, or usage, to whoever collects them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rating.bootstrap import gateway_specs, open_book, open_gateways
+from rating.cli import metered
 from rating.cli.frame import DONE, FAILED, FORMAT, LOOK, Format, console, now, progress_bar, settings_of, show, stderr
 from rating.core.money import total
 from rating.core.periods import stamp
@@ -38,6 +39,9 @@ def command(
 ) -> None:
     """Carry what was issued to the gateways of RATING_GATEWAYS, each paper once, whatever was stopped before.
 
+    A gateway with `mode: metered` is told subscriptions and usage instead, and rates them by the prices that
+    `rating stripe apply` has made.
+
     A gateway with a key for real money says first what it will do, and asks. Exit code 1 when something failed and
     will be tried again, 3 when something is parked: see `--parked`, then `rating stripe retry`.
     """
@@ -52,9 +56,11 @@ def command(
         if only and book.invoice(only) is None:
             raise BookError(f"the book holds no invoice {only}; `rating invoices list` shows them")
         if dry_run:
-            show(_planned(left), PLANNED, format)
+            usage = () if only else metered.tell(book, settings, specs, dry_run=True)
+            show([*_planned(left), *metered.planned(usage)], PLANNED, format)
+            metered.say(usage)
             return
-        _may_move_money(left, specs, yes)
+        _may_move_money(book, settings, left, specs, yes, usage=not only)
         with progress_bar("carrying papers") as moved:
             told = 0
 
@@ -64,25 +70,29 @@ def command(
                 moved(told, max(of, told))
 
             done = publish(book, served, who, now=now(), clock=now, only=only, entered=entered)
-    rows = [
+        usage = () if only else metered.tell(book, settings, specs)
+    rows: list[dict[str, object]] = [
         {"gateway": one.gateway, "subject": one.subject, "outcome": one.outcome.value, "said": one.said}
         for one in done.entries
     ]
     if format is Format.TABLE:
         rows = [row for row in rows if row["outcome"] != Outcome.DONE.value]
+    rows += metered.entered(usage)
     if rows or format is not Format.TABLE:
         show(rows, ENTERED, format)
     counted = Counter(one.outcome for one in done.entries)
     for sentence in done.said:
         stderr.print(sentence, soft_wrap=True)
+    metered.say(usage)
     if format is Format.TABLE:
         console.print(
             f"{counted[Outcome.DONE]} carried, {counted[Outcome.FAILED]} failed and tried again later, "
-            f"{done.parked} parked, {done.later} left"
+            f"{done.parked + sum(one.parked for one in usage)} parked, {done.later} left"
         )
-    if done.parked:
+    if done.parked or any(one.parked for one in usage):
         raise typer.Exit(LOOK)
-    raise typer.Exit(FAILED if counted[Outcome.FAILED] else DONE)
+    away = any(one.reported.away for one in usage)
+    raise typer.Exit(FAILED if counted[Outcome.FAILED] or away else DONE)
 
 
 def specs_of(settings: Settings) -> dict[str, GatewaySpec]:
@@ -134,12 +144,19 @@ def _preview(one: Waiting, link: Dispatch) -> str:
         return f"cannot: {refused}"
 
 
-def _may_move_money(left: tuple[Waiting, ...], specs: dict[str, GatewaySpec], yes: bool) -> None:
+def _may_move_money(
+    book: Book, settings: Settings, left: tuple[Waiting, ...], specs: dict[str, GatewaySpec], yes: bool, usage: bool
+) -> None:
     """Say what a key for real money will do, and ask."""
     real = [one for one in left if specs[one.name].real_money]
     for one in real:
         stderr.print(said(one), soft_wrap=True)
-    if not any(one.dispatches for one in real) or yes:
+    told: list[str] = []
+    if usage and any(spec.real_money for spec in specs.values()):
+        told = metered.real_money(metered.tell(book, settings, specs, dry_run=True), specs)
+        for sentence in told:
+            stderr.print(sentence, soft_wrap=True)
+    if not (told or any(one.dispatches for one in real)) or yes:
         return
     if not sys.stdin.isatty():
         raise SpecError((Finding("--yes", "real money would be moved and nobody can be asked", "give --yes"),))

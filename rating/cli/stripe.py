@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from rating.bootstrap import open_book
+from rating.cli import offers
 from rating.cli.frame import FORMAT, Format, now, settings_of, show
 from rating.cli.publish import specs_of
 from rating.errors import Finding, SpecError
@@ -16,8 +17,9 @@ REVIVED = ("gateway", "subject")
 
 
 def add(app: typer.Typer) -> None:
-    group = typer.Typer(help="Gateways: try again what is parked.", no_args_is_help=True)
+    group = typer.Typer(help="Gateways: try again what is parked, make our prices stand there.", no_args_is_help=True)
     group.command("retry")(again)
+    offers.add_to(group)
     app.add_typer(group, name="stripe")
 
 

@@ -68,6 +68,8 @@ class Reported:
     """What waits for a person since this round."""
     waiting: tuple[str, ...] = ()
     """What is kept for a later round, and why."""
+    away: bool = False
+    """Was the gateway not reached, or asked it to wait?"""
 
 
 def report(
@@ -152,6 +154,7 @@ class _Round:
             tuple(self._sent),
             tuple(self._parked),
             tuple(self._waiting),
+            bool(self._away),
         )
 
     # subscriptions

@@ -25,6 +25,9 @@ from rating.specs.source import read
 MOST_REQUESTS, MOST_WORKERS = 100, 16
 """Stripe's published limit in live mode, and what one process does at once at most."""
 
+LONGEST_GRACE = 72
+"""Hours. The most that Stripe lets an account choose is no longer than that."""
+
 _KEY = re.compile(r"(sk|rk)_(test|live)_[A-Za-z0-9_]+\Z")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -129,6 +132,8 @@ class StripeSpec(GatewaySpec):
     """Stripe publishes 100 in live mode and 25 in a sandbox, and 25 for most single calls."""
     workers: Annotated[int, _between(1, MOST_WORKERS)] = 4
     """Customers served at once."""
+    grace_hours: Annotated[int, _between(1, LONGEST_GRACE)] = 1
+    """In metered mode: how long Stripe keeps a period's invoice open for late usage, as the account's settings say."""
     url: Annotated[str, PlainValidator(_local_url)] = ""
     """Stripe itself when empty."""
 

@@ -166,6 +166,16 @@ def test_free_units_become_a_first_tier_that_costs_nothing() -> None:
     assert [(tier.up_to, str(tier.unit)) for tier in schedule.tiers] == [(100, "0"), (150, "12"), (None, "901/100")]
 
 
+@pytest.mark.parametrize(("upper", "last"), [(Upper.INCLUSIVE, 100), (Upper.EXCLUSIVE, 99)])
+def test_a_volume_tier_ends_with_the_last_unit_that_belongs_to_it(upper: Upper, last: int) -> None:
+    tiers = Tiers((Tier(Fraction(100), Fraction("0.05")), Tier(None, Fraction("0.04"))), upper=upper)
+    card = RateCard("card", "Card", CALLS, Volume(tiers))
+    ((_, schedule),) = schedules(card, 2)
+    assert [tier.up_to for tier in schedule.tiers] == [last, None]
+    for units in (99, 100, 101):
+        agrees(card, units)
+
+
 def test_a_flat_price_falls_due_with_the_first_unit() -> None:
     ((_, schedule),) = schedules(RateCard("card", "Card", CALLS, Flat(Fraction(19))), 2)
     assert [(tier.up_to, tier.unit, tier.flat) for tier in schedule.tiers] == [(1, 1900, 0), (None, 0, 0)]

@@ -459,3 +459,26 @@ def test_a_subscription_that_begins_inside_a_period_waits_for_the_next_and_its_p
     there.report(at(stripe_peer, NOVEMBER.start + 7 * DAY))
     starts = {one["metadata"]["rating_key"]: one["start_date"] for one in stripe_peer.state()["subscriptions"]}
     assert starts["ada/daily/2026-11-04"] == int((NOVEMBER.start + 6 * DAY).timestamp())
+
+
+def test_what_was_made_before_a_crash_is_found_after_its_key_was_forgotten(stripe_peer: StripePeer) -> None:
+    there = engine(
+        stripe_peer.url, stripe_peer.key, MemoryBook(), small(COARSE.replace("period: day", "period: month"))
+    )
+    there.apply(NOVEMBER.start)
+    http: Any = there.account._http
+    request = http.request
+
+    def cut(method: str, url: str, *rest: Any, **options: Any) -> Any:
+        answer = request(method, url, *rest, **options)
+        if (method.lower(), url.rpartition("/")[2]) == ("post", "subscriptions"):
+            raise Cut
+        return answer
+
+    http.request = cut
+    with pytest.raises(Cut):
+        there.report(NOVEMBER.start)
+    there = engine(stripe_peer.url, stripe_peer.key, there.book, there.catalogue)
+    done = there.report(at(stripe_peer, NOVEMBER.start + 2 * DAY)).subscribed
+    assert [said.split()[0] for _, said in done] == ["found", "made"]
+    assert len(stripe_peer.state()["subscriptions"]) == 2

@@ -29,6 +29,8 @@ SESSION_SECONDS = 14 * 60
 """A stream's token is good for fifteen minutes."""
 STREAM_ABOVE = 1_000
 """From so many events on they go as a stream."""
+EVENTS_PER_SECOND = 1_000
+"""Stripe's published limit for single events with a live key. Streams take ten times as many requests."""
 DIGITS = 15
 """The most digits of a value."""
 _DUPLICATE = "duplicate_meter_event"

@@ -14,6 +14,7 @@ import stripe
 
 from rating.adapters.stripe.catalogue import GATEWAY, OURS, PAGE
 from rating.adapters.stripe.client import StripeAccount, metadata, told
+from rating.core.canonical import digest
 from rating.core.offers import RemoteContract
 from rating.core.periods import from_seconds, seconds, stamp
 from rating.core.publications import subscription_subject
@@ -108,7 +109,8 @@ class StripeSubscriptions:
         params["billing_cycle_anchor"] = seconds(period.end)
         what = f"make subscription {contract.subscription}"
         for number in range(KEYS):
-            key = f"rating:{self._account.name}:{contract.subject}:{number}"
+            # Other words want another key; a repetition within the period has the same ones.
+            key = f"rating:{contract.subject[:160]}:{digest(repr(params))[:16]}:{number}"
             replayed = _Replayed()
             try:
                 return self._account.asked(what, replayed.of(lambda key=key: self._made(params, key)))  # type: ignore[misc]
