@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 
 from rating.adapters.memory_notices import MemoryNotices
 from rating.adapters.memory_publications import MemoryPublications
@@ -354,6 +354,33 @@ class MemoryBook(MemoryWindows, MemoryNotices, MemoryPublications):
 
     def statement(self, number: str) -> Payout | None:
         return next((payout for payout in self.statements() if payout.number == number), None)
+
+    # what the journal is written from
+    def issued_in(self, period: Period) -> Iterator[Invoice]:
+        found = [one for one in self.invoices() if period.contains(one.issued_at)]
+        return iter(sorted(found, key=lambda one: one.number))
+
+    def credited_in(self, period: Period) -> Iterator[CreditNote]:
+        found = [one for one in self.credit_notes() if period.contains(one.issued_at)]
+        return iter(sorted(found, key=lambda one: one.number))
+
+    def stated_in(self, period: Period) -> Iterator[Payout]:
+        found = [one for one in self.statements() if period.contains(one.issued_at)]
+        return iter(sorted(found, key=lambda one: one.number))
+
+    def entered_on(self, day: date) -> Iterator[InvoiceEntry]:
+        return iter(sorted((one for one in self.entries() if one.on == day), key=lambda one: one.key))
+
+    def moved_in(self, period: Period) -> Iterator[GrantAccount]:
+        with self._turn:
+            accounts = list(self._grants.values())
+        for one in accounts:
+            expires = one.grant.expires
+            if any(period.contains(move.at) for move in one.moves) or (expires and period.contains(expires)):
+                yield one
+
+    def papers(self, numbers: Collection[str]) -> dict[str, Invoice]:
+        return {one.number: one for one in self.invoices() if one.number in numbers}
 
     # projections
     def show_accruals(self, accruals: Sequence[Accrual], *, at: datetime) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from rating.bootstrap import open_book, open_tables, read_sources
-from rating.cli.frame import days_of, progress_bar, settings_of, stderr
+from rating.cli.frame import days_of, now, progress_bar, settings_of, stderr
 from rating.core.journal import Accounts
 from rating.jobs.export import charges, invoices, ledger, usage
 from rating.ports import Book, Table
@@ -48,9 +48,9 @@ def command(
     """Write tables of a period for other systems, exact and a row at a time.
 
     Usage: windows that start in the period (UTC). Charges and invoices: billing periods that begin in it. Ledger:
-    double entry of what happened in it (invoices, credit notes, payments, wallets), debits equal to credits; roles are
-    receivable, revenue, discount, credit, tax, bank, bad_debt, wallet and promotion, and a name such as revenue/pro or
-    tax/VAT may have a number of its own.
+    double entry of what happened in it (invoices, credit notes, payments, wallets and what expires of them, partners'
+    statements), debits equal to credits; roles are receivable, revenue, discount, credit, tax, bank, bad_debt, wallet,
+    promotion, expired, share and payable, and a name such as revenue/pro or tax/VAT may have a number of its own.
     """
     days = days_of(period)
     assert days is not None
@@ -59,7 +59,7 @@ def command(
         What.USAGE: lambda book: usage(book, days),
         What.CHARGES: lambda book: charges(book, days),
         What.INVOICES: lambda book: invoices(book, days),
-        What.LEDGER: lambda book: ledger(book, days, numbers),
+        What.LEDGER: lambda book: ledger(book, days, numbers, now()),
     }
     writer = open_tables(format.value)
     with open_book(settings_of(context)) as book:

@@ -4,24 +4,27 @@
     credit note   revenue, tax          to receivable
     payment       bank                  to receivable          refund the other way, a write-off to bad debts
     wallet        bank, promotions      to wallet              burned: wallet to receivable
+    expiry        wallet                to expired
+    statement     share                 to payable             what takes back a share the other way
 
-Decides accounts and sides. Debits equal credits in every entry, or nothing is said. A prepaid balance that expires is
-no entry of the book, so it is none here.
+Decides accounts and sides. Debits equal credits in every entry, or nothing is said. That a prepaid balance expires is
+no entry of the book but follows from its grants and the time; here it is one, of the day on which it does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 
 from rating.core.creditnotes import CreditNote
 from rating.core.invoices import Invoice, LineItem, LineKind
 from rating.core.lifecycle import InvoiceEntry, Step
 from rating.core.money import Currency, Money
+from rating.core.payouts import Payout
 from rating.core.taxlines import tax_line
-from rating.core.wallets import GrantAccount, GrantKind, Move, MoveKind
+from rating.core.wallets import Grant, GrantAccount, GrantKind, Move, MoveKind
 from rating.errors import Contradiction
 
 
@@ -44,6 +47,12 @@ class Role(StrEnum):
     """What is owed to customers who paid in advance."""
     PROMOTION = "promotion"
     """Prepaid money that was given away."""
+    EXPIRED = "expired"
+    """Prepaid money that nobody used in time, `expired/topup` and `expired/grant`."""
+    SHARE = "share"
+    """What partners have of revenue, `share/PARTNER/CHARGE`."""
+    PAYABLE = "payable"
+    """What is owed to partners, `payable/PARTNER`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +156,43 @@ def of_move(account: GrantAccount, move: Move) -> Entry:
     text = f"{move.kind.value} {grant.reference}"
     postings = [Posting(Role.WALLET, owed, text), Posting(other, -owed, move.invoice or text)]
     return _entry(key, move.at.date(), move.invoice or grant.reference, grant.customer, postings)
+
+
+def expiries(account: GrantAccount, until: datetime) -> Iterator[Entry]:
+    """What expired of a grant by then: the rest on its day, and what moved later (a payment came back) on that day.
+
+    From its expiry on a grant owes nothing.
+    """
+    grant = account.grant
+    if grant.expires is None or grant.expires > until:
+        return
+    rest = next((move.after for move in reversed(account.moves) if move.at < grant.expires), 0)
+    key = f"wallet/{grant.customer}/{grant.reference}"
+    yield _expired(grant, rest, f"{key}/expired", grant.expires.date())
+    for move in account.moves:
+        if move.at >= grant.expires:
+            yield _expired(grant, move.change, f"{key}/{move.step}/expired", move.at.date())
+
+
+def _expired(grant: Grant, minor: int, key: str, on: date) -> Entry:
+    amount, text = Money(minor, grant.amount.currency), f"expired {grant.reference}"
+    name = f"{Role.EXPIRED}/{grant.kind.value}"
+    postings = [Posting(Role.WALLET, amount, text), Posting(name, -amount, text)]
+    return _entry(key, on, grant.reference, grant.customer, postings)
+
+
+def of_payout(payout: Payout, on: date) -> Entry:
+    """A partner's statement: shares by charge, and what is payable for all of them."""
+    draft = payout.draft
+    shares: dict[str, int] = {}
+    for line in draft.lines:
+        shares[line.charge] = shares.get(line.charge, 0) + line.amount.minor
+    postings = [
+        Posting(f"{Role.SHARE}/{draft.partner}/{charge}", Money(minor, draft.currency), charge)
+        for charge, minor in sorted(shares.items())
+    ]
+    postings.append(Posting(f"{Role.PAYABLE}/{draft.partner}", -payout.total, payout.number))
+    return _entry(payout.number, on, payout.number, draft.partner, postings)
 
 
 def _line(line: LineItem, plan: str) -> Iterator[Posting]:

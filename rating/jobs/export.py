@@ -10,13 +10,19 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from itertools import islice
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from rating.core.creditnotes import CreditNote
 from rating.core.invoices import Invoice, LineKind
-from rating.core.journal import Accounts, Entry, of_credit_note, of_invoice, of_move, of_step
+from rating.core.journal import Accounts, Entry, expiries, of_credit_note, of_invoice, of_move, of_payout, of_step
+from rating.core.lifecycle import Step
 from rating.core.money import decimal_text, total
 from rating.core.periods import Period
 from rating.ports import Book, Kind, Table
+
+T = TypeVar("T")
 
 Days = tuple[date, date]
 """The first day and the day after the last."""
@@ -93,11 +99,11 @@ def invoices(book: Book, days: Days) -> Table:
     return Table("invoices", _INVOICES, rows())
 
 
-def ledger(book: Book, days: Days, accounts: Accounts) -> Table:
-    """The journal of what happened on these days, by day and entry."""
+def ledger(book: Book, days: Days, accounts: Accounts, until: datetime) -> Table:
+    """The journal of what happened on these days and by that instant, in order of the days on which it was recorded."""
 
     def rows() -> Iterator[tuple[object, ...]]:
-        for entry in entries(book, days):
+        for entry in entries(book, days, until):
             for place, posting in enumerate(entry.postings, 1):
                 amount = posting.amount
                 debit, credit = (amount.digits, None) if amount.minor > 0 else (None, (-amount).digits)
@@ -109,24 +115,46 @@ def ledger(book: Book, days: Days, accounts: Accounts) -> Table:
     return Table("ledger", _LEDGER, rows())
 
 
-def entries(book: Book, days: Days) -> list[Entry]:
-    """An invoice may be paid years later, so all papers are read; only these days' entries are kept."""
-    papers = {invoice.number: invoice for invoice in book.invoices()}
-    notes = book.credit_notes()
-    of_paper = {number: [note for note in notes if note.draft.invoice == number] for number in papers}
-    found: list[Entry] = [of_invoice(paper) for paper in papers.values() if _on(paper.issued_on, days)]
-    for note in notes:
-        on = note.issued_at.astimezone(ZoneInfo(note.draft.zone)).date()
-        if _on(on, days):
-            found.append(of_credit_note(note, papers[note.draft.invoice], on))
-    for step in book.entries():
-        if _on(step.on, days):
-            entry = of_step(step, papers[step.invoice], of_paper[step.invoice])
-            found += [entry] if entry is not None else []
-    for wallet in book.wallets():
-        for account in wallet.accounts:
-            found += [of_move(account, move) for move in account.moves if _on(move.at.date(), days)]
-    return sorted((entry for entry in found if entry.postings), key=lambda entry: (entry.on, entry.key))
+def entries(book: Book, days: Days, until: datetime) -> Iterator[Entry]:
+    """A day at a time: invoices, credit notes, their steps, wallets, statements; a few papers of a day in memory."""
+    # A paper is of a day on its customer's calendar, which may be the one before or after by UTC.
+    day = days[0] - timedelta(days=1)
+    while day <= days[1]:
+        for entry in _recorded(book, day, until):
+            if entry.postings and _on(entry.on, days):
+                yield entry
+        day += timedelta(days=1)
+
+
+def _recorded(book: Book, day: date, until: datetime) -> Iterator[Entry]:
+    span = Period(_midnight(day), _midnight(day + timedelta(days=1)))
+    yield from map(of_invoice, book.issued_in(span))
+    for notes in _some(book.credited_in(span)):
+        papers = book.papers({note.draft.invoice for note in notes})
+        for note in notes:
+            yield of_credit_note(note, papers[note.draft.invoice], _day_of(note))
+    # Steps say their day themselves; each is looked for once, on that day.
+    for steps in _some(book.entered_on(day)):
+        papers = book.papers({step.invoice for step in steps})
+        for step in steps:
+            known = book.credit_notes(step.invoice) if step.step is Step.VOID else ()
+            entry = of_step(step, papers[step.invoice], known)
+            if entry is not None:
+                yield entry
+    for account in book.moved_in(span):
+        yield from (of_move(account, move) for move in account.moves if span.contains(move.at))
+        yield from (entry for entry in expiries(account, until) if entry.on == day)
+    for payout in book.stated_in(span):
+        yield of_payout(payout, payout.issued_at.date())
+
+
+def _day_of(note: CreditNote) -> date:
+    return note.issued_at.astimezone(ZoneInfo(note.draft.zone)).date()
+
+
+def _some(found: Iterator[T]) -> Iterator[list[T]]:
+    while some := list(islice(found, 200)):
+        yield some
 
 
 def _on(day: date, days: Days) -> bool:

@@ -29,6 +29,7 @@ from rating.core.rollup import Day, KeptRollUp, RollUp
 from rating.core.subscriptions import Pause, Subscription
 from rating.core.wallets import Grant, LowBalance, Move, Wallet, WalletGlance
 from rating.core.windows import Adjustment, Closing, Completeness, Evidence, Held, Usage
+from rating.ports.journaling import Journaling
 from rating.ports.notices import Notices
 from rating.ports.publishing import Publications
 
@@ -94,7 +95,7 @@ class Accrual(NamedTuple):
     """Exact, in major units, as `numerator/denominator`."""
 
 
-class Book(Notices, Publications, Protocol):
+class Book(Notices, Publications, Journaling, Protocol):
     """The append-only record.
 
     Every entry has a key computed from what it is about. The same entry twice is nothing; the same key with different

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gc
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,10 +17,15 @@ from pyarrow import parquet
 
 from rating.adapters.store import StoreBook, open_book
 from rating.cli import run
+from rating.core.journal import Accounts
 from rating.core.lifecycle import InvoiceEntry, Step
 from rating.core.money import Money
+from rating.core.partners import PartnerLine
+from rating.core.payouts import StatementDraft
 from rating.core.periods import Period
 from rating.core.wallets import Grant
+from rating.jobs.export import ledger
+from tests.promises.book.books import draft
 from tests.stories import CALLS, OCTOBER, USD, close_days
 
 CATALOGUE = """
@@ -128,6 +136,48 @@ def test_the_ledger_balances_and_adds_up_to_what_is_owed(rating: Rating, url: st
     again = rows(out / "ledger.csv")
     rating("export", "ledger", "--period", "2026", "--out", str(out), "--accounts", str(numbers))
     assert rows(out / "ledger.csv") == again
+
+
+def test_the_ledger_knows_what_expired_and_what_was_stated(
+    rating: Rating, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A top-up that nobody used by the 10th, and a partner's statement of the 2nd."""
+    share = PartnerLine(
+        "INV-000001", 1, "maps", "Maps", OCTOBER, Money(800, USD), Fraction(25), Fraction(2), Money(200, USD), ""
+    )
+    with open_book(url) as book:
+        expires = datetime(2026, 11, 10, tzinfo=UTC)
+        book.fund(Grant("zeta", "pay-9", Money(700, USD), expires=expires), at=datetime(2026, 11, 3, tzinfo=UTC))
+        draft = StatementDraft("Maps Ltd", date(2026, 10, 1), USD, (share,))
+        book.issue_statements([draft], at=datetime(2026, 11, 2, tzinfo=UTC))
+    out = tmp_path / "out"
+    for day, expired in ((9, []), (11, [("wallet/zeta/pay-9/expired", "2026-11-10", 700)])):
+        monkeypatch.setattr("rating.cli.export.now", lambda day=day: datetime(2026, 11, day, tzinfo=UTC))
+        assert rating("export", "ledger", "--period", "2026", "--out", str(out))[0] == 0
+        ledger = rows(out / "ledger.csv")
+        assert sum(int(row["minor"]) for row in ledger) == 0
+        found = [row for row in ledger if row["entry"].endswith("/expired") and row["account"] == "wallet"]
+        assert [(row["entry"], row["date"], int(row["minor"])) for row in found] == expired
+    assert [(row["name"], row["minor"]) for row in ledger if row["document"] == "ST-000001"] == [
+        ("share/Maps Ltd/maps", "200"),
+        ("payable/Maps Ltd", "-200"),
+    ]
+
+
+def test_the_ledger_streams(tmp_path: Path) -> None:
+    """Four times as many invoices of one day take hardly more memory: keys of all, papers of a few."""
+    peaks = []
+    for count in (500, 2000):
+        with open_book(f"sqlite:///{tmp_path}/{count}.db") as book:
+            book.issue([draft(f"c{number}") for number in range(count)], at=datetime(2026, 9, 1, tzinfo=UTC))
+            table = ledger(book, (date(2026, 8, 1), date(2026, 10, 1)), Accounts(), datetime(2026, 12, 1, tzinfo=UTC))
+            gc.collect()
+            tracemalloc.start()
+            written = sum(1 for _ in table.rows)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        assert written == 3 * count
+    assert peaks[1] < 2 * peaks[0], peaks
 
 
 def test_a_file_is_there_whole_or_not_at_all(rating: Rating, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 
 import pytest
@@ -12,9 +12,21 @@ from hypothesis import strategies as st
 
 from rating.core.creditnotes import Cause, CreditNote, take_back
 from rating.core.invoices import Invoice, LineItem, LineKind
-from rating.core.journal import Accounts, Entry, Posting, of_credit_note, of_invoice, of_move, of_step
+from rating.core.journal import (
+    Accounts,
+    Entry,
+    Posting,
+    expiries,
+    of_credit_note,
+    of_invoice,
+    of_move,
+    of_payout,
+    of_step,
+)
 from rating.core.lifecycle import InvoiceEntry, Step
 from rating.core.money import Currency, Money
+from rating.core.partners import PartnerLine
+from rating.core.payouts import Payout, StatementDraft
 from rating.core.wallets import Grant, GrantAccount, GrantKind, Move, MoveKind
 from rating.errors import Contradiction, SpecError
 from rating.specs.accounts import accounts
@@ -123,6 +135,62 @@ def test_money_moves_between_bank_and_receivable(step: Step, expected: dict[str,
 def test_a_wallet_is_owed_until_it_pays(kind: GrantKind, move: Move, expected: dict[str, int]) -> None:
     account = GrantAccount(Grant("acme", "p", Money(500, USD), kind), (move,))
     assert said(of_move(account, move)) == expected
+
+
+def test_what_expires_is_owed_no_longer_and_what_comes_back_later_neither() -> None:
+    """500 were paid in, 80 of them paid an invoice; the rest expired, and then those 80 came back to it."""
+    expires = AT + timedelta(days=10)
+    grant = Grant("acme", "p", Money(500, USD), expires=expires)
+    moves = (
+        Move("acme", "p", 0, 0, 500, MoveKind.GRANTED, AT),
+        Move("acme", "p", 1, 500, -80, MoveKind.BURNED, AT + timedelta(days=1), "INV-000001"),
+        Move("acme", "p", 2, 420, 80, MoveKind.RETURNED, expires + timedelta(days=2), "INV-000001", "CN-000001"),
+    )
+    account = GrantAccount(grant, moves)
+    assert list(expiries(account, expires - timedelta(seconds=1))) == []
+    rest, later = expiries(account, expires)
+    assert (rest.key, rest.on, said(rest)) == ("wallet/acme/p/expired", expires.date(), {"wallet": 420, EXPIRED: -420})
+    assert (later.key, later.on) == ("wallet/acme/p/2/expired", (expires + timedelta(days=2)).date())
+    assert said(later) == {"wallet": 80, EXPIRED: -80}
+    owed = sum(said(entry).get("wallet", 0) for entry in (rest, later, *(of_move(account, move) for move in moves)))
+    assert owed == 0
+    given = replace(account, grant=replace(grant, kind=GrantKind.GRANT))
+    assert said(next(expiries(given, expires))) == {"wallet": 420, "expired/grant": -420}
+    assert list(expiries(replace(account, grant=replace(grant, expires=None)), expires)) == []
+
+
+EXPIRED = "expired/topup"
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 60), st.integers(0, 20)), max_size=6), st.integers(1, 30))
+@settings(max_examples=80)
+def test_after_its_expiry_a_grant_owes_nothing_whatever_moved(steps: list[tuple[bool, int, int]], days: int) -> None:
+    expires, at, left = AT + timedelta(days=days), AT, 100
+    moves = [Move("acme", "p", 0, 0, 100, MoveKind.GRANTED, AT)]
+    for out, cents, later in steps:
+        change = -min(cents, left) if out else min(cents, 100 - left)
+        at += timedelta(days=later)
+        kind = MoveKind.BURNED if out else MoveKind.RETURNED
+        moves.append(Move("acme", "p", len(moves), left, change, kind, at, "INV-000001"))
+        left += change
+    account = GrantAccount(Grant("acme", "p", Money(100, USD), expires=expires), tuple(moves))
+    found = [*(of_move(account, move) for move in moves), *expiries(account, max(at, expires))]
+    assert sum(said(entry).get("wallet", 0) for entry in found) == 0
+    assert len({entry.key for entry in found}) == len(found)
+
+
+def test_a_statement_is_payable_and_what_takes_back_a_share_lowers_it() -> None:
+    def share(charge: str, cents: int) -> PartnerLine:
+        base = Money(4 * cents, USD)
+        return PartnerLine(
+            "INV-1", 1, charge, charge, AUGUST, base, Fraction(25), base.exact / 4, Money(cents, USD), ""
+        )
+
+    lines = (share("maps", 200), share("maps", -50), share("routes", 30))
+    payout = Payout("ST-000001", AT, StatementDraft("Maps Ltd", date(2026, 8, 1), USD, lines), "h", "")
+    entry = of_payout(payout, AT.date())
+    assert (entry.key, entry.document, entry.customer) == ("ST-000001", "ST-000001", "Maps Ltd")
+    assert said(entry) == {"share/Maps Ltd/maps": 150, "share/Maps Ltd/routes": 30, "payable/Maps Ltd": -180}
 
 
 def test_an_entry_that_does_not_balance_is_refused_with_both_sides() -> None:

@@ -15,6 +15,7 @@ from rating.adapters.store import adjusted, contracts, counted, followed, issued
 from rating.adapters.store.bulk import insert_rows
 from rating.adapters.store.claims import Claims
 from rating.adapters.store.engine import Database
+from rating.adapters.store.journaled import StoreJournaling
 from rating.adapters.store.notices import StoreNotices
 from rating.adapters.store.published import StorePublications
 from rating.adapters.store.tables import ENTRIES
@@ -77,7 +78,7 @@ def compact(url: str) -> tuple[int, int]:
         return schema.compact(book._database)
 
 
-class StoreBook(StoreNotices, StorePublications):
+class StoreBook(StoreNotices, StorePublications, StoreJournaling):
     """Safe to share between threads. Closes its connections at the end of `with`."""
 
     def __init__(self, database: Database) -> None:

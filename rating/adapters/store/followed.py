@@ -46,7 +46,7 @@ def enter(connection: Connection, entry: InvoiceEntry, at: datetime) -> bool:
 def _enter(connection: Connection, entry: InvoiceEntry, at: datetime) -> bool:
     kept = connection.execute(select(invoice_entries).where(invoice_entries.c.key == entry.key)).one_or_none()
     if kept is not None:
-        same_entry(entry, _entry(kept))
+        same_entry(entry, entry_of(kept))
         return False
     invoice = _paper(connection, entry.invoice)
     allowed(entry, _account(connection, invoice))
@@ -68,17 +68,17 @@ def entries(connection: Connection, invoice: str | None) -> tuple[InvoiceEntry, 
     statement = select(invoice_entries).order_by(invoice_entries.c.invoice, invoice_entries.c.revision)
     if invoice is not None:
         statement = statement.where(invoice_entries.c.invoice == invoice)
-    return tuple(map(_entry, connection.execute(statement)))
+    return tuple(map(entry_of, connection.execute(statement)))
 
 
 def credit(connection: Connection, draft: CreditDraft, at: datetime, entry: InvoiceEntry | None) -> CreditNote:
     in_turn(connection)
     kept = connection.execute(select(credit_notes).where(credit_notes.c.key == draft.key)).one_or_none()
     if kept is not None:
-        same_credit(draft, _note(kept))
+        same_credit(draft, note_of(kept))
         if entry is not None:
             _enter(connection, entry, at)
-        return _note(kept)
+        return note_of(kept)
     invoice = _paper(connection, draft.invoice)
     creditable_in(_account(connection, invoice))
     fits(draft, invoice, notes(connection, draft.invoice))
@@ -104,7 +104,7 @@ def notes(connection: Connection, invoice: str | None) -> tuple[CreditNote, ...]
     statement = select(credit_notes).order_by(credit_notes.c.sequence)
     if invoice is not None:
         statement = statement.where(credit_notes.c.invoice == invoice)
-    return tuple(map(_note, connection.execute(statement)))
+    return tuple(map(note_of, connection.execute(statement)))
 
 
 def taken(connection: Connection, number: str) -> tuple[Account | None, Money | None]:
@@ -157,10 +157,10 @@ def _give_back(connection: Connection, invoice: Invoice, cause: str, at: datetim
     insert_moves(connection, given_back(wallets, _account(connection, invoice), cause, recorded(at)))
 
 
-def _entry(row: Row[Any]) -> InvoiceEntry:
+def entry_of(row: Row[Any]) -> InvoiceEntry:
     return read(KeptEntry, row.content).entry
 
 
-def _note(row: Row[Any]) -> CreditNote:
+def note_of(row: Row[Any]) -> CreditNote:
     paper = read(CreditPaper, row.content)
     return CreditNote(paper.number, paper.issued_at, paper.draft, row.content_hash, paper.previous_hash)

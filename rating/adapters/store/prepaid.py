@@ -193,6 +193,16 @@ def _wallet(connection: Connection, customer: str, currency: Currency) -> Wallet
     )
 
 
+def select_accounts(connection: Connection, numbers: Sequence[int]) -> list[GrantAccount]:
+    """These grants with their moves, in order of number."""
+    rows = {row.id: row for row in connection.execute(select(wallet_grants).where(wallet_grants.c.id.in_(numbers)))}
+    steps: dict[int, list[Move]] = {number: [] for number in rows}
+    moves = select(wallet_moves).where(wallet_moves.c.grant.in_(numbers)).order_by(wallet_moves.c.step)
+    for row in connection.execute(moves):
+        steps[row.grant].append(_move(rows[row.grant], row))
+    return [GrantAccount(_grant(rows[number]), tuple(steps[number])) for number in sorted(rows)]
+
+
 def _wallets(connection: Connection, customers: Sequence[str] | None) -> tuple[Wallet, ...]:
     grants, moves, thresholds = select(wallet_grants), select(wallet_moves), select(wallet_thresholds)
     if customers is not None:

@@ -23,7 +23,9 @@ _LINES = tuple(column.name for column in statement_lines.columns)
 def issue_all(connection: Connection, drafts: Sequence[StatementDraft], at: datetime) -> tuple[Payout, ...]:
     in_turn(connection)
     keys = [draft.key for draft in drafts]
-    issued = {row.key: _payout(row) for row in connection.execute(select(statements).where(statements.c.key.in_(keys)))}
+    issued = {
+        row.key: payout_of(row) for row in connection.execute(select(statements).where(statements.c.key.in_(keys)))
+    }
     last = connection.execute(
         select(statements.c.sequence, statements.c.content_hash).order_by(statements.c.sequence.desc()).limit(1)
     ).one_or_none()
@@ -47,12 +49,12 @@ def select_statements(connection: Connection, partner: str | None) -> tuple[Payo
     statement = select(statements).order_by(statements.c.sequence)
     if partner is not None:
         statement = statement.where(statements.c.partner == partner)
-    return tuple(map(_payout, connection.execute(statement)))
+    return tuple(map(payout_of, connection.execute(statement)))
 
 
 def numbered(connection: Connection, number: str) -> Payout | None:
     row = connection.execute(select(statements).where(statements.c.number == number)).one_or_none()
-    return None if row is None else _payout(row)
+    return None if row is None else payout_of(row)
 
 
 def records(connection: Connection) -> Iterator[StatementRecord]:
@@ -65,6 +67,6 @@ def records(connection: Connection) -> Iterator[StatementRecord]:
         yield StatementRecord._make((*row, tuple(parts.get(row.sequence, ()))))
 
 
-def _payout(row: Row[Any]) -> Payout:
+def payout_of(row: Row[Any]) -> Payout:
     paper = read(StatementPaper, row.content)
     return Payout(paper.number, paper.issued_at, paper.draft, row.content_hash, paper.previous_hash)

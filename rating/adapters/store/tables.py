@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0008"
+REVISION = "0009"
 """The schema this code reads and writes; the newest file in migrations/versions."""
 
 METADATA = MetaData(
@@ -184,6 +184,7 @@ invoices = _table(
     UniqueConstraint("previous_hash"),
     Index(None, "period_start"),
     Index(None, "series", "sequence"),
+    Index(None, "issued_at"),
 )
 
 lines = _table(
@@ -285,6 +286,7 @@ wallet_grants = _table(
     _text("author"),
     UniqueConstraint("customer", "reference"),
     CheckConstraint("minor > 0", name="minor"),
+    Index(None, "expires"),
 )
 """What was put into a customer's wallet at once."""
 
@@ -314,6 +316,7 @@ wallet_moves = _table(
     CheckConstraint('"after" >= 0', name="after"),
     CheckConstraint('"after" = "before" + change', name="change"),
     CheckConstraint('(step = 0 AND previous IS NULL AND "before" = 0) OR (previous = step - 1)', name="step"),
+    Index(None, "at"),
     rowid=False,
 )
 """The steps of each grant, 0 its granting: a ledger that cannot fork and cannot fall below zero."""
@@ -372,6 +375,7 @@ invoice_entries = _table(
     UniqueConstraint("invoice", "revision"),
     UniqueConstraint("key"),
     UniqueConstraint("previous_hash"),
+    Index(None, "on"),
 )
 """The steps of issued invoices (sent, paid, disputed, ...), chained from the invoice's own hash."""
 
@@ -394,6 +398,7 @@ credit_notes = _table(
     UniqueConstraint("previous_hash"),
     Index(None, "invoice"),
     Index(None, "series", "sequence"),
+    Index(None, "issued_at"),
 )
 
 credit_lines = _table(
@@ -456,6 +461,7 @@ statements = _table(
     UniqueConstraint("key"),
     UniqueConstraint("previous_hash"),
     Index(None, "partner"),
+    Index(None, "issued_at"),
 )
 """What was stated to partners."""
 

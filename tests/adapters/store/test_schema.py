@@ -107,6 +107,7 @@ def test_a_book_of_the_first_schema_keeps_all_it_has(url: str) -> None:
             if table.name not in FIRST:
                 connection.execute(text(f"DROP TABLE {table.name}"))
         connection.execute(text("DROP INDEX ix_invoices_series_sequence"))
+        connection.execute(text("DROP INDEX ix_invoices_issued_at"))
         connection.execute(text("ALTER TABLE invoices DROP COLUMN series"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     assert book.migrate(url) == ("0001", REVISION)
