@@ -13,6 +13,7 @@ from rating.adapters.stripe.gateway import StripeInvoices
 from rating.core.collection import Collection
 from rating.jobs.publish import Served, publish
 from rating.ports import Book
+from tests.bench import stripe_usage
 from tests.promises.gateways.papers import draft
 from tests.stripe_peer.peer import StripePeer
 
@@ -27,7 +28,8 @@ WORKERS = 4
 def rows(quick: bool) -> list[tuple[str, str]]:
     count = 200 if quick else 10_000
     with TemporaryDirectory() as folder, open_book(f"sqlite:///{folder}/rating.db") as book:
-        return _carried(book, count)
+        carried = _carried(book, count)
+    return [*carried, ("", ""), (stripe_usage.TITLE, ""), *stripe_usage.rows(quick)]
 
 
 def _carried(book: Book, count: int) -> list[tuple[str, str]]:
