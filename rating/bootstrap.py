@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -35,7 +36,10 @@ from rating.ports import (
     Estimates,
     InvoiceGateway,
     Notifier,
+    Reconcilable,
     ReportPage,
+    SignalDoor,
+    SignalReader,
     StoredBook,
     Tables,
     TaxService,
@@ -365,6 +369,34 @@ def open_usage_gateways(specs: Mapping[str, GatewaySpec]) -> tuple[UsageGateway,
             grace=timedelta(hours=spec.grace_hours),
         )
         found.append(gateway)
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """One gateway as it is listened to."""
+
+    door: SignalDoor
+    reader: SignalReader
+    reading: Reconcilable
+    carries: bool
+    """Our invoices are carried there."""
+    since: date | None = None
+
+
+def open_listening(specs: Mapping[str, GatewaySpec]) -> tuple[Listening, ...]:
+    """The gateways that tell us what happens there; nobody is asked anything yet. Raises as `open_gateways` does."""
+    found = []
+    for name, spec in specs.items():
+        if not isinstance(spec, StripeSpec):
+            continue
+        account = open_stripe(name, spec)
+        from rating.adapters.stripe.reading import StripeReading  # the extra `stripe` is there
+        from rating.adapters.stripe.signals import StripeDoor, StripeSignals
+
+        door = StripeDoor(account, spec.proofs, live=spec.real_money)
+        reader, reading = StripeSignals(account), StripeReading(account)
+        found.append(Listening(door, reader, reading, spec.mode == "invoices", spec.since))
     return tuple(found)
 
 

@@ -1,8 +1,9 @@
 """The engine at work: the steps of one tick, in order, and what the metrics see of them.
 
-collect, correct, accrue, bill, publish, wallets, notify: an invoice may need the window that was closed a second ago, a
-wallet is low once an invoice has drawn on it, and what is told comes from all of them. Each step reads the catalogue as
-it is on disk now; one that does not compile leaves the last good one in force and is reported.
+collect, correct, accrue, bill, settle, publish, reconcile, wallets, notify: an invoice may need the window that was
+closed a second ago, what a gateway told is in the book before more is carried there, a wallet is low once an invoice
+has drawn on it, and what is told comes from all of them. Each step reads the catalogue as it is on disk now; one that
+does not compile leaves the last good one in force and is reported.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from rating.bootstrap import (
+    Listening,
     gateway_specs,
     load_catalogue,
     open_gateways,
+    open_listening,
     open_notifiers,
     open_source,
     open_taxes,
@@ -28,11 +31,24 @@ from rating.core.notices import Routing
 from rating.core.periods import Period
 from rating.core.publications import Outcome as Carried
 from rating.core.schedule import retry_at, second_look_span, second_looks
-from rating.errors import EdgeRefused, EdgeUnavailable, UsageError
-from rating.jobs import accrue, bill, collect, contracts, correct, deliver, notify, publish, report_usage
+from rating.core.settling import Verdict
+from rating.errors import EdgeError, EdgeRefused, EdgeUnavailable, UsageError
+from rating.jobs import (
+    accrue,
+    bill,
+    collect,
+    contracts,
+    correct,
+    deliver,
+    notify,
+    publish,
+    reconcile,
+    report_usage,
+    settle,
+)
 from rating.jobs.accrue import Accrued
 from rating.jobs.contracts import Contracts
-from rating.ports import Book
+from rating.ports import Book, SignalDoor
 from rating.scheduler import Scheduler
 from rating.settings import Settings
 from rating.specs.gateways import collection
@@ -42,7 +58,7 @@ from rating.web.metrics import EngineMetrics
 
 log = logging.getLogger("rating.engine")
 
-JOBS = ("catalogue", "collect", "correct", "accrue", "bill", "publish", "wallets", "notify")
+JOBS = ("catalogue", "collect", "correct", "accrue", "bill", "settle", "publish", "reconcile", "wallets", "notify")
 
 _BETWEEN_LOOKS = timedelta(minutes=1)
 """What is to be carried is worked out from all invoices, which is not done every tick."""
@@ -72,6 +88,7 @@ class Engine:
         gateways = gateway_specs(settings)
         self._gateways, self._collection = open_gateways(gateways), collection(gateways)
         self._usage_gateways = open_usage_gateways(gateways)
+        self._listening = open_listening(gateways)
         self._carried_at: datetime | None = None
         """When it was last looked what is to be carried; None when there is something new."""
         self._unsubscribe = unsubscribe.link(settings.public_url, tokens_of(settings))
@@ -82,6 +99,12 @@ class Engine:
         """Until they were counted once; then whenever something was attempted."""
         metrics.expect(self._catalogue.meters, JOBS)
         metrics.expect_channels(self._notifiers)
+        metrics.gateways.expect([one.reading.name for one in self._listening])
+
+    @property
+    def doors(self) -> tuple[SignalDoor, ...]:
+        """Where gateways tell us what happens there."""
+        return tuple(one.door for one in self._listening)
 
     @property
     def routing(self) -> Routing:
@@ -262,6 +285,72 @@ class Engine:
             for one in told.parked:
                 log.warning("%s at %s parked: %s", one.subject, one.gateway, one.said)
             self._say(f"usage {gateway.name}", [*map(str, told.offered.findings), *told.waiting])
+
+    def settle(self, now: datetime, stopping: Callable[[], bool]) -> None:
+        """Enter what gateways told, and show what waits."""
+        if not self._listening:
+            return
+        gathered = contracts.gather(self._book, self._catalogue, now=now)
+        theirs = [name for name, one in self._notifiers.items() if one.to_customer]
+        settled = settle.settle(
+            self._book,
+            gathered,
+            [one.reader for one in self._listening],
+            now=now,
+            clock=self._clock,
+            reach=(theirs, ("inbox",)),
+            stopping=stopping,
+            settled=lambda one: self._metrics.gateways.settled(one.signal.gateway, one.verdict),
+        )
+        self._metrics.notified(settled.told)
+        for one in settled.settlements:
+            level = logging.WARNING if one.verdict is Verdict.PARKED else logging.INFO
+            log.log(level, "%s told %s, %s: %s", one.signal.gateway, one.signal.id, one.signal.kind, one.said)
+        for listened in self._listening:
+            name = listened.reading.name
+            parked = [one.progress.subject.startswith("signal/") for one in self._book.parked(name)]
+            waiting = len(self._book.signals(name, waiting=True))
+            self._metrics.gateways.waiting(name, waiting, signals=sum(parked), papers=len(parked) - sum(parked))
+        self._say("settle", settled.away)
+
+    def reconcile(self, now: datetime, stopping: Callable[[], bool]) -> None:
+        """Once a day, compare gateways with the book; what was lost on its way to us is asked for first.
+
+        Raises:
+            EdgeRefused: some could not be read; they are tried again after a pause.
+        """
+        away = []
+        for one in self._listening:
+            if stopping():
+                return
+            try:
+                self._compare(one, now)
+            except EdgeError as error:
+                away.append(str(error))
+        if away:
+            # Not EdgeUnavailable: that would be the book.
+            raise EdgeRefused("; ".join(away))
+
+    def _compare(self, one: Listening, now: datetime) -> None:
+        name = one.reading.name
+        gathered = contracts.gather(self._book, self._catalogue, now=now)
+        compared = reconcile.look(
+            self._book,
+            gathered,
+            one.reading,
+            one.reader,
+            self._collection,
+            now=now,
+            since=one.since,
+            clock=self._clock,
+        )
+        if compared is not None:
+            if compared.taken_up:
+                log.warning("%s: %d events had not reached us; they are settled now", name, compared.taken_up)
+            self._say(f"reconcile {name}", (f"{name} differs: {each.finding}" for each in compared.differs))
+        last = reconcile.last_look(self._book, name)
+        if last is not None:
+            self._metrics.gateways.compared(name, *last)
 
     def wallets(self, now: datetime, stopping: Callable[[], bool]) -> None:
         """Show balances, and keep each fall below a threshold: an invoice may have paid with the last of it."""

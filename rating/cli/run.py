@@ -40,7 +40,15 @@ def command(
     with open_book(settings) as book:
         engine = Engine(settings, book, metrics)
         scheduler = engine.scheduler(now)
-        opened = doors(settings, book, lambda: engine.routing, now)
+        opened = doors(
+            settings,
+            book,
+            lambda: engine.routing,
+            now,
+            engine.doors,
+            refused=metrics.gateways.refused,
+            accepted=metrics.gateways.accepted,
+        )
         for signalled in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signalled, lambda *_: scheduler.stop())
         with serving(application(metrics.registry, scheduler.health.facts, opened), settings.listen) as url:

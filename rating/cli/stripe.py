@@ -1,4 +1,4 @@
-"""`rating stripe`: what concerns gateways beyond publishing; parked papers are tried again from here."""
+"""`rating stripe`: what concerns gateways beyond publishing: what they told, what differs, what is parked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rating.bootstrap import open_book
-from rating.cli import offers
+from rating.cli import offers, reconcile, settle
 from rating.cli.frame import FORMAT, Format, now, settings_of, show
 from rating.cli.publish import specs_of
 from rating.errors import Finding, SpecError
@@ -17,9 +17,14 @@ REVIVED = ("gateway", "subject")
 
 
 def add(app: typer.Typer) -> None:
-    group = typer.Typer(help="Gateways: try again what is parked, make our prices stand there.", no_args_is_help=True)
+    group = typer.Typer(
+        help="Gateways: what they told, how they differ from the book, what is parked, our prices there.",
+        no_args_is_help=True,
+    )
     group.command("retry")(again)
     offers.add_to(group)
+    settle.add_to(group)
+    reconcile.add_to(group)
     app.add_typer(group, name="stripe")
 
 

@@ -58,6 +58,20 @@ DELIVERIES = "rating_delivery_attempts_total"
 DEAD_LETTERS = "rating_dead_letters"
 """Gauge per channel: deliveries that wait for a person."""
 
+# Gateways: what they collect beside what we issued, and what they tell us. Labelled gateway.
+PARITY_DIFFERENCES = "rating_gateway_parity_differences"
+"""Gauge, labelled kind as well: differences between a gateway and the book, as the last comparison found them."""
+PARITY_CHECKED = "rating_gateway_parity_checked_timestamp_seconds"
+"""When the last comparison ended; when the engine began, before the first."""
+PUBLICATIONS_PARKED = "rating_gateway_publications_parked"
+SIGNALS_WAITING = "rating_gateway_signals_waiting"
+SIGNALS_PARKED = "rating_gateway_signals_parked"
+SIGNALS_SETTLED = "rating_gateway_signals_settled_total"
+"""Labelled verdict as well."""
+WEBHOOKS_ACCEPTED = "rating_gateway_webhooks_accepted_total"
+WEBHOOKS_REFUSED = "rating_gateway_webhooks_refused_total"
+"""Labelled reason as well."""
+
 # Alerts about what the engine decides itself. Heard by its webhook they are hints where to look.
 ALERT_PREFIX = "Rating"
 ALERT_ALLOWANCE_REACHED = "RatingAllowanceReached"

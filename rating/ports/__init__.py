@@ -26,6 +26,7 @@ from rating.ports.showing import (
     Table,
     Tables,
 )
+from rating.ports.signalling import Reconcilable, SignalDoor, SignalReader
 from rating.ports.sources import (
     CounterSource,
     Diagnosis,
@@ -60,10 +61,13 @@ __all__ = [
     "Notices",
     "Notifier",
     "Publications",
+    "Reconcilable",
     "Rendered",
     "ReportPage",
     "ShownBoard",
     "ShownPanel",
+    "SignalDoor",
+    "SignalReader",
     "StoredBook",
     "Table",
     "Tables",

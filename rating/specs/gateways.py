@@ -121,6 +121,8 @@ class StripeSpec(GatewaySpec):
     kind: Literal["stripe"]
     key: Annotated[str, PlainValidator(_secret_key)] = Field(repr=False)
     webhook_secret: Annotated[str, PlainValidator(_webhook_secret)] = Field(default="", repr=False)
+    webhook_secrets: list[Annotated[str, PlainValidator(_webhook_secret)]] = Field(default_factory=list, repr=False)
+    """Further ones: of an endpoint for thin events, and of the old one while a secret is being replaced."""
     mode: Literal["invoices", "metered"] = "invoices"
     """Whether our invoices are collected there, or our windows rated there."""
     collection: Literal["send_invoice", "charge_automatically"] = "send_invoice"
@@ -144,6 +146,11 @@ class StripeSpec(GatewaySpec):
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
         yield from _of_key(self)
         yield from _of_url(self, self.url)
+
+    @property
+    def proofs(self) -> tuple[str, ...]:
+        """Every secret by which what is told here may be signed."""
+        return tuple(filter(None, (self.webhook_secret, *self.webhook_secrets)))
 
 
 class FilesSpec(GatewaySpec):

@@ -1,4 +1,4 @@
-"""Which doors beside /metrics and /healthz an engine opens: Alertmanager's hook, inboxes, unsubscribing."""
+"""Which doors beside /metrics and /healthz an engine opens: Alertmanager's, gateways', inboxes, unsubscribing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from fastapi import FastAPI
 
 from rating.core.alerts import Alert
 from rating.core.notices import Routing
-from rating.ports import Book
+from rating.core.publications import Signal
+from rating.core.signals import Refusal
+from rating.ports import Book, SignalDoor
 from rating.settings import Settings
-from rating.web import hooks, inbox, unsubscribe
+from rating.web import gatewayhooks, hooks, inbox, unsubscribe
 from rating.web.tokens import Tokens
 
 
@@ -21,9 +23,15 @@ def tokens_of(settings: Settings) -> Tokens | None:
 
 
 def doors(
-    settings: Settings, book: Book, routing: Callable[[], Routing], clock: Callable[[], datetime]
+    settings: Settings,
+    book: Book,
+    routing: Callable[[], Routing],
+    clock: Callable[[], datetime],
+    gateways: Sequence[SignalDoor] = (),
+    refused: Callable[[str, Refusal], None] = lambda gateway, reason: None,
+    accepted: Callable[[str, bool], None] = lambda gateway, new: None,
 ) -> Callable[[FastAPI], None]:
-    """What opens them in an application.
+    """What opens them in an application. `refused` and `accepted` hear what became of what gateways deliver.
 
     Raises:
         SpecError: the settings would open a door to everybody.
@@ -33,8 +41,12 @@ def doors(
     def hear(alerts: Sequence[Alert]) -> int:
         return book.hear(alerts, at=clock())
 
+    def keep(signal: Signal) -> bool:
+        return book.signal(signal, at=clock())
+
     def opened(app: FastAPI) -> None:
         hooks.add(app, guard, hear)
+        gatewayhooks.add(app, gateways, keep, refused, accepted)
         inbox.add(app, tokens, book, routing, clock)
         unsubscribe.add(app, tokens, book, clock)
 

@@ -152,7 +152,7 @@ def add(app: FastAPI, guard: Guard, hear: Callable[[Sequence[Alert]], int]) -> N
             )
             answer.headers["WWW-Authenticate"] = 'Bearer, Basic realm="rating"'
             return answer
-        body = await _limited(request)
+        body = await limited(request, LARGEST)
         if body is None:
             return _refused(413, f"the body is larger than {LARGEST} bytes; set max_alerts in Alertmanager's webhook")
         try:
@@ -176,15 +176,15 @@ def add(app: FastAPI, guard: Guard, hear: Callable[[Sequence[Alert]], int]) -> N
         )
 
 
-async def _limited(request: Request) -> bytes | None:
+async def limited(request: Request, largest: int) -> bytes | None:
     """The body, None when it is too large: whatever its head says, no more than that is read."""
     said = request.headers.get("content-length", "")
-    if said.isdecimal() and int(said) > LARGEST:
+    if said.isdecimal() and int(said) > largest:
         return None
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > LARGEST:
+        if len(body) > largest:
             return None
     return bytes(body)
 

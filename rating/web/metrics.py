@@ -20,6 +20,7 @@ from rating.core.notices import Kind, Notification
 from rating.core.wallets import WalletGlance
 from rating.jobs.accrue import Accrued, AccruedPlan
 from rating.ports import HeldEntry
+from rating.web.gatewaymetrics import GatewayMetrics
 
 
 class EngineMetrics:
@@ -55,6 +56,7 @@ class EngineMetrics:
         self._attempts = _counter(
             self.registry, names.DELIVERIES, "Attempts to deliver a notification.", ["channel", "outcome"]
         )
+        self.gateways = GatewayMetrics(self.registry)
         self._dead = Gauge(
             names.DEAD_LETTERS, "Deliveries that wait for a person.", ["channel"], registry=self.registry
         )
