@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from rating.adapters.archive import FolderArchive
 from rating.adapters.memory_source import MemorySource
 from rating.adapters.store import StoreBook, open_book
+from rating.core.archived import ArchivedWindow, archived
 from rating.core.periods import Period, milliseconds, seconds
 from rating.errors import EdgeDisagrees
 from rating.jobs.audit import audit
@@ -171,10 +172,24 @@ def test_what_may_still_be_corrected_stays(url: str, folder: Path) -> None:
     assert said == "windows from 2026-03-30 21:25 on may still be corrected"
 
 
-def test_nothing_is_removed_unless_the_archive_reads_as_it_was_written(url: str, folder: Path) -> None:
+def without_last(windows: list[ArchivedWindow]) -> list[ArchivedWindow]:
+    return windows[:-1]
+
+
+def with_one_changed(windows: list[ArchivedWindow]) -> list[ArchivedWindow]:
+    """One row counts nothing any more."""
+    first = next(one for one in windows if len(one.usage) > 1)
+    rows = [row._replace(quantity=0) if place == 0 else row for place, row in enumerate(first.usage)]
+    return [archived(one.meter, one.window, rows) if one is first else one for one in windows]
+
+
+@pytest.mark.parametrize("spoilt", [without_last, with_one_changed])
+def test_nothing_is_removed_unless_the_archive_reads_as_it_was_written(
+    url: str, folder: Path, spoilt: Callable[[list[ArchivedWindow]], list[ArchivedWindow]]
+) -> None:
     class Forgetful(FolderArchive):
         def read(self, name: str, digest: str) -> Iterator[Any]:
-            return iter([*super().read(name, digest)][:-1])
+            return iter(spoilt([*super().read(name, digest)]))
 
     with open_book(url) as book:
         before = book.counts()
