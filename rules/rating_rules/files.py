@@ -10,6 +10,8 @@ from rating_rules.alertmanager import NEVER, TEMPLATE_TEXT, TEMPLATES, Muted, Re
 from rating_rules.behaviour import behaviour_group
 from rating_rules.behaviour_stories import behaviour_stories
 from rating_rules.estimates import estimate_groups
+from rating_rules.gateways import gateways_group
+from rating_rules.gateways_stories import gateways_stories
 from rating_rules.groups import Group, rules_file, to_yaml
 from rating_rules.live import live_records
 from rating_rules.live_stories import live_stories
@@ -61,7 +63,7 @@ def groups(catalogue: Catalogue, policy: Policy = DEFAULT) -> dict[str, tuple[Gr
             for meter in meters
         ),
         ESTIMATES: estimate_groups(meters, policy),
-        OPERATIONS: (plans_group(catalogue, policy), operations_group(meters, policy)),
+        OPERATIONS: (plans_group(catalogue, policy), operations_group(meters, policy), gateways_group(policy)),
         BEHAVIOUR: (behaviour_group(meters, policy),),
     }
 
@@ -113,6 +115,8 @@ def suites(catalogue: Catalogue, policy: Policy = DEFAULT) -> dict[str, Suite]:
     for name, (stories, evaluation) in operations_stories(catalogue, policy).items():
         rules = (ESTIMATES, OPERATIONS) if name == "RatingEstimateDrift" else (OPERATIONS,)
         told[name] = Suite(tuple(stories), evaluation, rules)
+    for name, (stories, evaluation) in gateways_stories(policy).items():
+        told[name] = Suite(tuple(stories), evaluation)
     for name, story, evaluation in behaviour_stories(catalogue, policy):
         before = told[name].stories if name in told else ()
         told[name] = Suite((*before, story), evaluation, (BEHAVIOUR,))

@@ -27,6 +27,9 @@ _LABELS = (
     "exported_job",
     "metric",
     "label",
+    "gateway",
+    "kind",
+    "reason",
 )
 _ALLOWANCE = (
     '{{ with printf "max(rating_allowance_units{consumer=%q,plan=%q,meter=%q})"'

@@ -112,7 +112,7 @@ def degraded(policy: Policy) -> Alert:
     closed = metric(names.WINDOWS_CLOSED, completeness="degraded")
     return alert(
         "RatingWindowsDegraded",
-        by("sum", _METER, _rose(closed, policy.degraded_span)).compared(">", Number(0, threshold=True)),
+        by("sum", _METER, rose(closed, policy.degraded_span)).compared(">", Number(0, threshold=True)),
         "Windows of {meter} were closed with gaps in their evidence",
         "Windows of {meter} closed in the last hours were degraded: billed as seen, with a bound of what may be "
         "missing. rating windows shows it.",
@@ -123,7 +123,7 @@ def degraded(policy: Policy) -> Alert:
 
 def failing(policy: Policy) -> Alert:
     # The engine labels this metric `job`; Prometheus keeps that name for its own and moves ours to exported_job.
-    errors = by("sum", ("exported_job",), _rose(metric(names.JOB_ERRORS), policy.errors_span))
+    errors = by("sum", ("exported_job",), rose(metric(names.JOB_ERRORS), policy.errors_span))
     return alert(
         "RatingJobErrors",
         errors.compared(">", Number(0, threshold=True)),
@@ -133,7 +133,7 @@ def failing(policy: Policy) -> Alert:
     )
 
 
-def _rose(counter: Selector, span: timedelta) -> Expr:
+def rose(counter: Selector, span: timedelta) -> Expr:
     """How far a counter of rare events rose. Differences of readings: increase() would extrapolate one event to 1.2."""
     before = counter.before(span)
     grown = (counter - before).compared(">=", 0)
@@ -167,7 +167,7 @@ def engine_down(policy: Policy) -> Alert:
 
 
 def overflowing(policy: Policy) -> Alert:
-    counted = by("sum", ("metric", "label"), _rose(metric(names.OVERFLOWS), policy.errors_span))
+    counted = by("sum", ("metric", "label"), rose(metric(names.OVERFLOWS), policy.errors_span))
     return alert(
         "RatingLabelsOverflow",
         counted.compared(">", Number(0, threshold=True)),

@@ -76,6 +76,12 @@ class Policy:
     unbilled_for: timedelta = timedelta(minutes=10)
     """A subscription entered just after the first call is no news."""
 
+    reconcile_within: timedelta = timedelta(hours=36)
+    """Gateways are compared once a day; half a day more is for retries while one is away."""
+    refused_span: timedelta = timedelta(hours=1)
+    refused_least: int = 3
+    """Deliveries to a hook that anybody can reach: a few that nobody signed are strangers who try."""
+
     runbook: str = "rules/README.md"
     """Where people find what to do; the alert's name is the anchor."""
 
