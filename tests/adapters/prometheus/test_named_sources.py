@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from email.message import Message
@@ -13,17 +13,18 @@ from pathlib import Path
 import pytest
 
 from rating.adapters.memory_book import MemoryBook
+from rating.adapters.named_sources import NamedSources
 from rating.adapters.prometheus import PrometheusSource
 from rating.adapters.prometheus.dialects import DIALECTS as SPOKEN
 from rating.adapters.prometheus.remote.choice import Way
 from rating.bootstrap import open_estimates, open_source
-from rating.core.counters import decide
+from rating.core.counters import Readings, decide
 from rating.core.meters import Meter
 from rating.core.periods import Period
 from rating.core.windows import Closing, Held
 from rating.errors import EdgeRefused, EdgeUnavailable, SpecError
 from rating.jobs.collect import collect
-from rating.ports import CounterSource, Estimate, Examinable, Verdict
+from rating.ports import CounterSource, Estimate, Examinable, Foreseeing, Verdict
 from rating.settings import Settings
 from rating.specs.sources import DIALECTS, WAYS
 from rating_demo import blocks
@@ -87,12 +88,36 @@ def counted(source: CounterSource, meter: Meter = METER) -> dict[tuple[str, str]
     return dict(sums)
 
 
-def test_each_source_is_told_of_its_own_meters_windows(servers: list[str], tmp_path: Path) -> None:
+class Told:
+    """A source that only remembers what it was told of."""
+
+    def __init__(self) -> None:
+        self.windows: dict[Meter, list[Period]] = {}
+
+    def read(self, meter: Meter, window: Period) -> Readings:
+        raise AssertionError("nobody asked")
+
+    def foresee(self, windows: Mapping[Meter, Sequence[Period]]) -> None:
+        self.windows = {meter: list(own) for meter, own in windows.items()}
+
+
+def test_each_source_is_told_of_its_own_meters_windows() -> None:
+    unnamed, eu, us = Told(), Told(), Told()
+    windows = list(PERIOD.windows(HOUR))
+    both, one = replace(METER, sources=("eu", "us")), replace(METER, name="other", sources=("us",))
+    NamedSources(unnamed, {"eu": eu, "us": us}).foresee({METER: windows[:1], both: windows, one: windows[2:]})
+    assert unnamed.windows == {METER: windows[:1]}
+    assert eu.windows == {METER: windows}
+    assert us.windows == {METER: windows, replace(one, sources=()): windows[2:]}
+
+
+def test_readings_are_the_same_whether_or_not_they_were_foreseen(servers: list[str], tmp_path: Path) -> None:
     eu, us, *_ = servers
     source = open_source(settings(tmp_path, f"eu: {{urls: [{eu}]}}\nus: {{urls: [{us}]}}\n"))
     both, one = replace(METER, sources=("eu", "us")), replace(METER, sources=("us",))
     windows = list(PERIOD.windows(HOUR))
     plain = [source.read(meter, window) for window in windows for meter in (both, one)]
+    assert isinstance(source, Foreseeing)
     source.foresee({both: windows, one: windows})
     assert [source.read(meter, window) for window in windows for meter in (both, one)] == plain
 
