@@ -124,6 +124,7 @@ class _Round:
         self._now, self._clock, self._stopping, self._dry = now, clock, stopping, dry_run
         self._open: Mapping[str, list[Progressed]] = {}
         self._names: dict[tuple[str, str], str] = {}
+        self._ours = {one.key: one for one in contracts.subscriptions}
         self._away = ""
         self._subscribed: list[tuple[str, str]] = []
         self._sent: list[UsageEvent] = []
@@ -183,6 +184,8 @@ class _Round:
         made = self._since(contract) is not None
         if contract.subject in told or contract.start > self._now or (contract.waits and not made):
             return
+        if self._moved_there(contract):
+            return
         if not made and contract.end is not None and contract.end <= self._now:
             return
         entries = self._open.get(contract.subject, [])
@@ -209,6 +212,19 @@ class _Round:
         else:
             self._enter(entries, contract.subject, Outcome.DONE, said)
             self._subscribed.append((contract.subscription, said))
+
+    def _moved_there(self, contract: RemoteContract) -> bool:
+        """Was its plan changed at the gateway? Then it stands for another of ours by now, and is not ended there."""
+        subject = subscription_subject(contract.subscription)
+        name, own = self._names.get((subject, "")), self._ours.get(contract.subscription)
+        if name is None or own is None or own.end is None:
+            return False
+        same = {other for (other, part), one in self._names.items() if one == name and not part and other != subject}
+        return any(
+            one.start >= own.end and one.key != own.key
+            for one in self._ours.values()
+            if subscription_subject(one.key) in same
+        )
 
     def _since(self, contract: RemoteContract) -> datetime | None:
         """From when the gateway has the subscription; None when it has none."""

@@ -215,6 +215,16 @@ class _Round:
             consumer = customer
         if not consumer and not customer and not ours:
             return foreign(f"subscription {fact.subscription}")
+        if known_here is not None and not fact.consumer and not isinstance(fact, Began):
+            plan = fact.before if isinstance(fact, Moved) else fact.plan
+            together = {
+                one.consumer for one in own.values() if (one.payer, one.plan, one.end) == (known_here.payer, plan, None)
+            }
+            if len(together) > 1:
+                return parked(
+                    f"{fact.subscription} stands for {', '.join(sorted(together))}: move or cancel those that are "
+                    "meant by `rating subscriptions`, and dismiss this"
+                )
         return about_subscription(fact, consumer, customer or consumer, contracted)
 
     def _invoice(self, remote: str, number: str) -> Invoice | None:
