@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -18,19 +21,23 @@ from rating.adapters.memory_book import MemoryBook
 from rating.adapters.stripe.client import StripeAccount
 from rating.adapters.stripe.reading import StripeReading
 from rating.adapters.stripe.signals import StripeDoor, StripeSignals
+from rating.core import vocabulary as names_of
 from rating.core.lifecycle import Step
 from rating.core.parity import Difference
 from rating.core.settling import Verdict
 from rating.core.signals import Refusal
-from rating.errors import EdgeUnavailable
+from rating.engine import Engine
+from rating.errors import EdgeRefused, EdgeUnavailable
 from rating.jobs.contracts import gather
 from rating.jobs.reconcile import Compared, compare, due, last_look, look
 from rating.jobs.settle import dismiss, settle, take_up
+from rating.settings import Settings
 from rating.web import gatewayhooks
 from rating.web.app import application, serving
+from rating.web.metrics import EngineMetrics
 from tests.stripe_peer.peer import StripePeer
 
-from .histories import catalogue
+from .histories import CATALOGUE, catalogue
 from .months import NOW, WHO, carry, gateway, happenings, month, taxed
 
 SECRET = "whsec_one"
@@ -239,3 +246,80 @@ def test_the_door(
     assert len(book.signals("main")) == (reason is None)
     assert "whsec_" not in caplog.text
     assert body[:40] not in caplog.text
+
+
+def test_thin_events_are_fetched_and_a_person_looks(stripe_peer: StripePeer) -> None:
+    book, client = MemoryBook(), stripe_peer.client()
+    stripe_peer.settings(meter_errors_later=True)
+    customer = client.v1.customers.create({"email": "a@example.com"})
+    client.v1.billing.meters.create(
+        {"display_name": "Calls", "event_name": "calls", "default_aggregation": {"formula": "sum"}}
+    )
+    with door(account(stripe_peer), book) as (url, _):
+        secret = stripe_peer.thin_webhook(url)
+    with door(account(stripe_peer), book, secret) as (url, refused):
+        stripe_peer.hold_webhooks()
+        event = {"event_name": "calls", "payload": {"stripe_customer_id": customer.id, "value": "1.5"}}
+        client.v1.billing.meter_events.create(event)  # type: ignore[arg-type]
+        held = [one["event"] for one in stripe_peer.webhooks()["waiting"]]
+        for name in held:
+            body = client.raw_request("get", f"/v2/core/events/{name}").body
+            told = {key: value for key, value in json.loads(body).items() if key != "data"}
+            text = json.dumps(told)
+            header = stripe.WebhookSignature.generate_signature_header(text, secret)
+            answer = httpx.post(url, content=text, headers={"Stripe-Signature": header}, trust_env=False)
+            assert answer.status_code == 200
+    assert refused == {}
+    assert held
+    assert heard(book, stripe_peer) == {Verdict.PARKED: len(held)}
+    assert all("does not bill usage" in one.progress.said for one in book.parked("main"))
+
+
+def test_what_is_told_in_other_words_is_read_anew(stripe_peer: StripePeer) -> None:
+    """An endpoint of an older API version: its invoices have other fields."""
+    book = month()
+    carry(book, gateway(stripe_peer))
+    there = names(book)["plain"]
+    stripe_peer.pay(there)
+    one = account(stripe_peer)
+    for signal in StripeSignals(one).missed(NOW):
+        event = json.loads(signal.content)
+        old = {"id": event["data"]["object"]["id"], "object": event["data"]["object"]["object"], "paid": True}
+        event = {**event, "api_version": "2020-08-27", "data": {"object": old}}
+        if signal.kind.startswith(("invoice.", "invoice_payment.")):
+            book.signal(replace(signal, content=json.dumps(event)), at=NOW)
+    assert heard(book, stripe_peer)[Verdict.PARKED] == 0
+    assert [(one.step, str(one.amount)) for one in book.entries()] == [(Step.PAY, "36.13 USD")]
+
+
+def test_the_engine_settles_compares_and_shows_it(stripe_peer: StripePeer, tmp_path: Path) -> None:
+    main = f"{{kind: stripe, key: {stripe_peer.key}, url: '{stripe_peer.url}', requests_per_second: 100}}"
+    (tmp_path / "gateways.yaml").write_text(f"gateways:\n  main: {main}\n")
+    (tmp_path / "catalogue.yaml").write_text(CATALOGUE)
+    settings = Settings(catalog=tmp_path / "catalogue.yaml", gateways=str(tmp_path / "gateways.yaml"))
+    book, metrics = month(), EngineMetrics()
+    carry(book, gateway(stripe_peer))
+    stripe_peer.pay(names(book)["plain"])
+    stripe_peer.client().v1.credit_notes.create({"invoice": names(book)["noted"], "amount": 100})
+    engine = Engine(settings, book, metrics)
+    assert [one.kind for one in engine.doors] == ["stripe"]
+
+    def shown(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(name, {"gateway": "main", **labels})
+
+    assert shown(names_of.PARITY_DIFFERENCES, kind="amount") == 0
+    engine.reconcile(LATER, lambda: False)
+    engine.settle(LATER, lambda: False)
+    assert [one.step for one in book.entries()] == [Step.PAY]
+    assert shown(names_of.PARITY_DIFFERENCES, kind="credit_note_missing_here") == 1
+    assert shown(names_of.PARITY_CHECKED) == LATER.timestamp()
+    assert (shown(names_of.SIGNALS_PARKED), shown(names_of.SIGNALS_WAITING)) == (1, 0)
+    assert shown(names_of.PUBLICATIONS_PARKED) == 0
+    # Another process shows what the book remembers, and asks nobody.
+    again = EngineMetrics()
+    stripe_peer.fail(status=500, times=None)
+    Engine(settings, book, again).reconcile(LATER + timedelta(hours=1), lambda: False)
+    labels = {"gateway": "main", "kind": "credit_note_missing_here"}
+    assert again.registry.get_sample_value(names_of.PARITY_DIFFERENCES, labels) == 1
+    with pytest.raises(EdgeRefused):
+        Engine(settings, book, again).reconcile(LATER + timedelta(days=1), lambda: False)
