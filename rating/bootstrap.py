@@ -379,14 +379,15 @@ class Listening:
     door: SignalDoor
     reader: SignalReader
     reading: Reconcilable
-    carries: bool
-    """Our invoices are carried there."""
+    usage: UsageGateway | None = None
+    """It rates by itself what it is told of."""
     since: date | None = None
 
 
 def open_listening(specs: Mapping[str, GatewaySpec]) -> tuple[Listening, ...]:
     """The gateways that tell us what happens there; nobody is asked anything yet. Raises as `open_gateways` does."""
     found = []
+    usage = {one.name: one for one in open_usage_gateways(specs)}
     for name, spec in specs.items():
         if not isinstance(spec, StripeSpec):
             continue
@@ -396,7 +397,7 @@ def open_listening(specs: Mapping[str, GatewaySpec]) -> tuple[Listening, ...]:
 
         door = StripeDoor(account, spec.proofs, live=spec.real_money)
         reader, reading = StripeSignals(account), StripeReading(account)
-        found.append(Listening(door, reader, reading, spec.mode == "invoices", spec.since))
+        found.append(Listening(door, reader, reading, usage.get(name), spec.since))
     return tuple(found)
 
 

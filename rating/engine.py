@@ -342,6 +342,7 @@ class Engine:
             self._collection,
             now=now,
             since=one.since,
+            usage=one.usage,
             clock=self._clock,
         )
         if compared is not None:

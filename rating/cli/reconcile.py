@@ -69,6 +69,7 @@ def reconcile(
                     now=moment,
                     period=span,
                     since=one.since,
+                    usage=one.usage,
                     read=lambda what, count: moved(count, count),
                 )
             found.append(compared)

@@ -32,9 +32,10 @@ from rating.core.publications import (
 )
 from rating.core.wallets import Wallet
 from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable
+from rating.jobs.compare_usage import compare_usage
 from rating.jobs.contracts import Contracts
 from rating.jobs.settle import settle, take_up
-from rating.ports import Book, Reconcilable, SignalReader
+from rating.ports import Book, Reconcilable, SignalReader, UsageGateway
 
 CLAIM = "reconcile"
 BACK = timedelta(days=90)
@@ -74,16 +75,20 @@ def compare(
     now: datetime,
     period: Period | None = None,
     since: date | None = None,
+    usage: UsageGateway | None = None,
     read: Callable[[str, int], None] = lambda what, count: None,
 ) -> Compared:
     """Compare invoices whose billing period starts inside `period`, or those of the last 90 days.
 
-    Invoices issued before `since` were never carried there. `read` hears how much of what was read so far.
+    Invoices issued before `since` were never carried there. With `usage` the gateway rates by itself: its usage is
+    compared with our windows, and our invoices are not looked for there. `read` hears how much of what was read so far.
     """
     name = reading.name
     issued = book.invoices()
     notes, entries, wallets = book.credit_notes(), book.entries(), book.wallets()
     carried = chains(Papers(issued, entries, notes, wallets), name, who, since=since, begun=_begun(book, name))
+    if usage is not None:
+        carried = ()
     collected = {link.invoice.number for chain in carried for link in chain.links}
     begin = now - BACK if period is None else period.start
     own = [
@@ -130,9 +135,15 @@ def compare(
         _everybody(contracts, issued),
         whole=period is None,
     )
+    metered: tuple[Differs, ...] = ()
+    if usage is not None:
+        takes = who.gateway_of
+        metered = tuple(
+            compare_usage(book, contracts, usage, reading, takes=lambda customer: takes(customer) == name, now=now)
+        )
     return Compared(
         name,
-        tuple(differences(ours, theirs)),
+        (*differences(ours, theirs), *metered),
         len(theirs.papers),
         len(own),
         len(waiting & {one.number for one in own}),
@@ -148,6 +159,7 @@ def look(
     *,
     now: datetime,
     since: date | None = None,
+    usage: UsageGateway | None = None,
     clock: Callable[[], datetime] | None = None,
 ) -> Compared | None:
     """Compare, if today it was not yet; what it came to is entered. None when nothing is due, or somebody else does it.
@@ -169,7 +181,7 @@ def look(
             taken = take_up(book, reader, since=told_until(book, reading.name, now), clock=at_last)
             if taken:
                 settle(book, contracts, [reader], now=now, clock=clock)
-            compared = compare(book, contracts, reading, reader, who, now=now, since=since)
+            compared = compare(book, contracts, reading, reader, who, now=now, since=since, usage=usage)
         except (EdgeUnavailable, EdgeRefused, EdgeDisagrees) as error:
             book.progress((following(reading.name, subject, entries, Outcome.FAILED, str(error)),), at=at_last())
             raise

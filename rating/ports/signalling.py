@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from rating.core.parity import RemoteCustomer, RemoteNote, RemotePaper, RemotePayment, RemoteRefund
+from rating.core.periods import Period
 from rating.core.publications import Signal
 from rating.core.signals import Fact, Paid, Refusal
 
@@ -75,3 +76,6 @@ class Reconcilable(Protocol):
 
     def customers(self) -> Iterator[RemoteCustomer]:
         """Everybody who has our name there."""
+
+    def usage(self, meter: str, customer: str, span: Period) -> Iterator[tuple[datetime, int]]:
+        """What it counts for the customer in each hour in which there is any; names are the gateway's."""

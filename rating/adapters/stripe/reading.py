@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rating.adapters.stripe.amounts import from_stripe
@@ -11,10 +11,12 @@ from rating.adapters.stripe.client import StripeAccount
 from rating.adapters.stripe.facts import CUSTOMER, INVOICE, NOTE, money, ours, paid, payment_of
 from rating.core.money import Currency
 from rating.core.parity import RemoteCustomer, RemoteNote, RemotePaper, RemotePayment, RemoteRefund, Stand
+from rating.core.periods import Period
 from rating.core.signals import Paid
 from rating.errors import EdgeDisagrees
 
 PAGE = 100
+_HOUR = 3600
 LINE = "rating_line"
 
 Listing = Callable[[Any], Any]
@@ -63,6 +65,21 @@ class StripeReading:
             key = ours(told, CUSTOMER)
             if key:
                 yield RemoteCustomer(str(told["id"]), key, str(told.get("email") or ""), str(told.get("name") or ""))
+
+    def usage(self, meter: str, customer: str, span: Period) -> Iterator[tuple[datetime, int]]:
+        listing = self._api.billing.meters.event_summaries.list
+        start, end = (int(one.timestamp()) for one in (span.start, span.end))
+        # Their hours are whole ones.
+        about = {"customer": customer, "start_time": start - start % _HOUR, "end_time": end + -end % _HOUR}
+        what = f"usage of {customer}"
+        grouped = self._pages(what, lambda params: listing(meter, params), None, value_grouping_window="hour", **about)
+        for told in grouped:
+            value, begin = told.get("aggregated_value"), told.get("start_time")
+            if not isinstance(value, int | float) or value != int(value) or not isinstance(begin, int):
+                raise EdgeDisagrees(
+                    f"meter {meter} at Stripe counts {value!r} for {customer}, which is no whole number"
+                )
+            yield datetime.fromtimestamp(begin, UTC), int(value)
 
     def _paper(self, told: Mapping[str, Any]) -> RemotePaper:
         name = str(told["id"])

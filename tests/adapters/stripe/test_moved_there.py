@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from rating.adapters.stripe.reading import StripeReading
 from rating.adapters.stripe.signals import StripeSignals
+from rating.core.keys import meter_digest
+from rating.core.periods import Period
 from rating.core.settling import Verdict
 from rating.core.subscriptions import Subscription
+from rating.core.windows import Closing, Completeness, Evidence, Usage
+from rating.jobs.compare_usage import compare_usage
 from rating.jobs.settle import settle, take_up
 from rating.specs.compile import compile_catalogue
 from tests.story.metered import Metered, engine
@@ -86,3 +91,35 @@ def test_one_that_stands_for_several_is_a_persons(stripe_peer: StripePeer) -> No
     assert verdict is Verdict.PARKED
     assert "stands for a, b" in said
     assert {each.plan for each in one.book.subscriptions()} == {"basic"}
+
+
+def test_what_it_counts_is_compared_by_the_hour(stripe_peer: StripePeer) -> None:
+    one = subscribed(stripe_peer, "acme")
+    meter = one.catalogue.meters["calls"]
+    stripe_peer.advance(6 * 3_600)
+    now = BEGIN + timedelta(hours=6, minutes=10)
+    for window in Period(BEGIN, BEGIN + timedelta(hours=4)).windows(meter.window):
+        rows = (Usage("acme", (), 10),)
+        closing = Closing("calls", window, Completeness.COMPLETE, rows, Evidence())
+        one.book.close(closing, meter_digest=meter_digest(meter), at=window.end)
+    reading = StripeReading(one.account)
+
+    def differing() -> list[str]:
+        asked = (one.book, one.contracts(now), one.gateway, reading)
+        return [f"{each.finding.where} {each.finding.what}" for each in compare_usage(*asked, takes=bool, now=now)]
+
+    assert differing() == [], "none of it was told yet"
+    one.report(now)
+    assert differing() == []
+    # Somebody tells usage by hand, in an hour of ours and in one of nobody's.
+    client, state = stripe_peer.client(), stripe_peer.state()
+    (customer,), (there,) = state["customers"], state["meters"]
+    for hour, value in ((1, 99), (5, 1)):
+        stamp = int((BEGIN + timedelta(hours=hour, minutes=2)).timestamp())
+        payload = {"stripe_customer_id": customer["id"], "value": str(value)}
+        client.v1.billing.meter_events.create(
+            {"event_name": there["event_name"], "timestamp": stamp, "payload": payload}
+        )
+    (said,) = differing()
+    assert said.startswith("usage of acme, ")
+    assert " 10 units by our book and 100 at stripe in 2 hours of " in said
