@@ -94,10 +94,19 @@ def _created(desk: Desk, dispatch: InvoiceDispatch, customer: str, trail: Trail)
         params["days_until_due"] = desk.days_until_due if due is None else max(0, (due - invoice.issued_on).days)
     if desk.documents:
         params["footer"] = desk.documents.replace("{number}", invoice.number)
-    return desk.account.asked(
-        f"create {invoice.number}",
-        lambda: desk.client.v1.invoices.create(params, key_of(trail, invoice.number, invoice.content_hash, "create")),  # type: ignore[arg-type]
-    )
+    options = key_of(trail, invoice.number, invoice.content_hash, "create")
+    try:
+        return desk.account.asked(
+            f"create {invoice.number}",
+            lambda: desk.client.v1.invoices.create(params, options),  # type: ignore[arg-type]
+        )
+    except EdgeRefused as error:
+        if not desk.sends or "email" not in str(error).lower():
+            raise
+        raise EdgeRefused(
+            f"{error}; write an email on {customer} at Stripe, then `rating stripe retry`. The `email` of "
+            f"{invoice.draft.customer} in the catalogue reaches customers that are made from then on"
+        ) from error
 
 
 def _filled(

@@ -254,6 +254,7 @@ def test_a_customer_without_an_email_waits_for_one(stripe_peer: StripePeer) -> N
     [entry] = carry(book, to).entries
     assert (entry.outcome, "the customer must have a valid email" in entry.said) == (Outcome.REFUSED, True)
     [customer] = stripe_peer.state()["customers"]
+    assert f"write an email on {customer['id']} at Stripe, then `rating stripe retry`" in entry.said
     stripe_peer.client().v1.customers.update(customer["id"], {"email": "ada@acme.example"})
     retry(book, ["main"], None, now=NOW)
     assert [one.outcome for one in carry(book, to).entries] == [Outcome.DONE]
