@@ -65,11 +65,18 @@ class Month:
     dispatches: tuple[Dispatch, ...]
 
 
-def month() -> Month:
+def month(mark: str = "") -> Month:
+    """With a mark, its customers are nobody else's."""
     book = MemoryBook()
     nothing = Money(0, USD)
     kept, noted, paid, void = book.issue(
-        [draft("acme", 1000, 230), draft("beta", 99_900, 1, 5), draft("gamma", 4_200), draft("delta", 700)], at=NOW
+        [
+            draft(f"{mark}acme", 1000, 230),
+            draft(f"{mark}beta", 99_900, 1, 5),
+            draft(f"{mark}gamma", 4_200),
+            draft(f"{mark}delta", 700),
+        ],
+        at=NOW,
     )
     note = book.credit(
         credit(noted, {2: Money(1, USD)}, (), cause=Cause.MANUAL, reason="an outage", author="ada"), at=NOW

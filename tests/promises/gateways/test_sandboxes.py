@@ -2,6 +2,7 @@
 
     CHARGEBEE_TEST_SITE=acme-test CHARGEBEE_TEST_KEY=test_... pytest tests/promises/gateways/test_sandboxes.py
     RECURLY_TEST_KEY=... pytest tests/promises/gateways/test_sandboxes.py
+    STRIPE_TEST_KEY=sk_test_... pytest tests/promises/gateways/test_sandboxes.py
 
 What is made there stays there. Customers and numbers are those of one run, so that it may be asked again.
 """
@@ -20,11 +21,13 @@ from rating.adapters.chargebee.site import Site
 from rating.adapters.memory_book import MemoryBook
 from rating.adapters.recurly import RecurlyGateway
 from rating.adapters.recurly.account import Account
+from rating.adapters.stripe.client import StripeAccount
+from rating.adapters.stripe.gateway import StripeInvoices
 from rating.core.money import Money
-from rating.core.publications import InvoiceDispatch
+from rating.core.publications import CreditNoteDispatch, Dispatch, InvoiceDispatch, StepDispatch
 from rating.ports import InvoiceGateway
 
-from .papers import USD, BookTrail, draft
+from .papers import NOW, USD, BookTrail, draft, month
 
 NOTHING = Money(0, USD)
 
@@ -69,3 +72,46 @@ def test_a_month_at_a_test_site_of_recurly() -> None:
     for one, name in carried_twice(RecurlyGateway("recurly", account), "recurly"):
         there: Any = account.ask("look", lambda site, name=name: site.get_invoice(name))
         assert (there.po_number, str(there.total)) == (one.invoice.number, str(float(one.invoice.total.digits)))
+
+
+def renamed(dispatch: Dispatch, mark: str) -> Dispatch:
+    """The same paper under numbers of this run."""
+    invoice = replace(dispatch.invoice, number=f"{mark}{dispatch.invoice.number}")
+    match dispatch:
+        case InvoiceDispatch():
+            return replace(dispatch, invoice=invoice)
+        case CreditNoteDispatch(note=note):
+            about = replace(note.draft, invoice=invoice.number)
+            return replace(dispatch, invoice=invoice, note=replace(note, number=f"{mark}{note.number}", draft=about))
+        case StepDispatch(entry=entry):
+            return replace(dispatch, invoice=invoice, entry=replace(entry, invoice=invoice.number))
+
+
+@pytest.mark.skipif(
+    not os.environ.get("STRIPE_TEST_KEY", "").startswith(("sk_test_", "rk_test_")),
+    reason="no test mode of Stripe's: set STRIPE_TEST_KEY (STRIPE_TEST_URL for a server in Stripe's place)",
+)
+def test_a_month_in_the_test_mode_of_stripe() -> None:
+    """Invoices, a credit note, a payment elsewhere and a void one, each carried four times."""
+    account = StripeAccount("stripe", os.environ["STRIPE_TEST_KEY"], url=os.environ.get("STRIPE_TEST_URL", ""))
+    mark = f"T{datetime.now(UTC):%Y%m%d%H%M%S}-"
+    told = month(mark.lower())
+    names: dict[str, set[str]] = {}
+    for round in ("stripe-1", "stripe-1", "stripe-2", "stripe-2"):
+        gateway = StripeInvoices(account)
+        for one in told.dispatches:
+            named = renamed(one, mark)
+            trail: Any = BookTrail(told.book, round, named.subject, NOW)
+            gateway.publish(named, trail, now=datetime.now(UTC))
+            if isinstance(named, InvoiceDispatch):
+                names.setdefault(named.invoice.number, set()).add(str(trail.name()))
+    assert {len(found) for found in names.values()} == {1}, "made twice"
+    there = [account.client.v1.invoices.retrieve(name) for found in names.values() for name in found]
+    assert {(one.number, one.total, one.status) for one in there} == {
+        (f"{mark}INV-000001", 1_230, "open"),
+        (f"{mark}INV-000002", 99_906, "open"),
+        (f"{mark}INV-000003", 4_200, "paid"),
+        (f"{mark}INV-000004", 700, "void"),
+    }
+    notes = account.client.v1.credit_notes.list({"invoice": next(one.id for one in there if one.total == 99_906)})
+    assert [note.total for note in notes.data] == [1]
