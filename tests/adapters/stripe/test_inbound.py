@@ -323,3 +323,21 @@ def test_the_engine_settles_compares_and_shows_it(stripe_peer: StripePeer, tmp_p
     assert again.registry.get_sample_value(names_of.PARITY_DIFFERENCES, labels) == 1
     with pytest.raises(EdgeRefused):
         Engine(settings, book, again).reconcile(LATER + timedelta(days=1), lambda: False)
+
+
+def test_what_waits_is_settled_in_the_same_round_and_not_judged_before(stripe_peer: StripePeer) -> None:
+    book = month()
+    carry(book, gateway(stripe_peer))
+    stripe_peer.pay(names(book)["plain"])
+    stripe_peer.refund(names(book)["plain"], 1_000)
+    reader = StripeSignals(account(stripe_peer))
+    for signal in reader.missed(NOW):
+        # By the clock of whoever told it, the refund happened first.
+        early = signal.kind.startswith("refund.")
+        book.signal(replace(signal, occurred_at=NOW - timedelta(hours=1)) if early else signal, at=NOW)
+    assert compared(book, stripe_peer).differs == ()
+    assert compared(book, stripe_peer).under_way == 1
+    done = settle(book, gather(book, catalogue(), now=NOW), [reader], now=LATER)
+    assert Verdict.WAITS not in done.count()
+    assert {one.step for one in book.entries()} == {Step.PAY, Step.REFUND}
+    assert compared(book, stripe_peer).under_way == 0
