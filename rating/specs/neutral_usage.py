@@ -148,8 +148,11 @@ def _slice(question: Question, terms: Terms) -> Rated:
         usage.maybe("previous_billed"),
         question.how.convert_slices_alone,
     )
-    steps = _slice_steps(terms.priced(previous), terms.priced(previous + quantity))
-    if steps is None or usage.has("previous_billed") or question.how.convert_slices_alone:
+    steps = None
+    if not usage.has("previous_billed") and not question.how.convert_slices_alone:
+        # Only then: what was billed as it was said need not be priced, and may lie where no tier covers it.
+        steps = _slice_steps(terms.priced(previous), terms.priced(previous + quantity))
+    if steps is None:
         return Rated(amount, (amount,), (Portion("this slice of the running total", quantity, None, amount),))
     listed = sum((step.amount for step in steps), Fraction(0))
     rest = (Portion("commitment, discounts, cap and minimum", Fraction(0), None, amount - listed),)

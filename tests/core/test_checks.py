@@ -136,19 +136,27 @@ def test_a_window_is_billed_once(second: Draft, twice: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("closed", "rows", "what"),
+    ("closed", "by_day", "rows", "what"),
     [
-        (1, ROWS, None),
-        (2, ROWS, "but the book has 2 with"),
-        (1, [], "which count 0"),
-        (1, [(*ROWS[0][:2], Usage("c42", ("/search",), 301))], "which count 301"),
-        (1, [(*ROWS[0][:2], Usage("c42", ("/other",), 300))], "which count 300"),
+        (1, False, ROWS, None),
+        (2, False, ROWS, "but the book has 2 with"),
+        (1, False, [], "which count 0"),
+        (1, False, [(*ROWS[0][:2], Usage("c42", ("/search",), 301))], "which count 301"),
+        (1, False, [(*ROWS[0][:2], Usage("c42", ("/other",), 300))], "which count 300"),
+        (1, True, [(*ROWS[0][:2], Usage("c42", ("/other",), 300))], None),
+        (1, True, [(*ROWS[0][:2], Usage("c42", ("/search",), 301))], "which count 301"),
+        (2, True, ROWS, "but the book has 2 with"),
     ],
-    ids=["as billed", "a window more", "rows gone", "one call more", "another endpoint"],
-)
-def test_what_was_invoiced_must_still_be_in_the_windows(closed: int, rows: list, what: str | None) -> None:
+    ids=[
+        "as billed", "a window more", "rows gone", "one call more", "another endpoint", "its day",
+        "a day with one more", "a day with a window more",
+    ],
+)  # fmt: skip
+def test_what_was_invoiced_must_still_be_in_the_windows(
+    closed: int, by_day: bool, rows: list, what: str | None
+) -> None:
     [one] = issued(draft())
-    found = [finding.what for finding in invoiced_windows_stand(one, lambda line, consumer: (closed, rows))]
+    found = [finding.what for finding in invoiced_windows_stand(one, lambda line, consumer: (closed, by_day, rows))]
     assert len(found) == (0 if what is None else 1)
     assert what is None or (found[0].startswith("was charged from 1 windows of search") and what in found[0])
 

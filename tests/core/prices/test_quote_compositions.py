@@ -157,6 +157,14 @@ def test_a_slice_that_changes_the_price_of_everything_before_is_one_figure() -> 
     assert found.breakdown == (found.amount,) == (-38,)
 
 
+def test_what_was_billed_as_it_was_said_is_not_priced_again() -> None:
+    """It may lie beyond the last tier, where a correction has taken the running total back below it."""
+    card = {"model": "volume", "tiers": [{"up_to": 50, "unit_amount": "2"}]}
+    usage = {"quantity": "-1", "previous_quantity": "51", "previous_billed": "90", "final": False}
+    assert quote(line(card, usage, {})).amount == 10
+    assert "lies beyond the last tier" in (quote(line(card, {**usage, "quantity": "1"}, {})).error or "")
+
+
 def test_windows_under_one_commitment_each() -> None:
     promise = {"amount": "10", "overage_factor": "2", "true_up": True}
     card = {"model": "commitment", "unit_amount": "2", "commitment": promise}
