@@ -92,7 +92,7 @@ def apply(
         _keep_names(book, gateway.name, standing, now)
         made = provisions(wanted.meters, wanted.prices, standing)
         for provision in made:
-            trail = KeptTrail(book, gateway.name, provision.subject, now, begun_at=None)
+            trail = KeptTrail(book, gateway.name, provision.subject, lambda: now, begun_at=None)
             done(provision, gateway.provide(provision, trail))
     return made
 

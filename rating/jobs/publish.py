@@ -19,7 +19,6 @@ from rating.core.publications import (
     Outcome,
     Progress,
     Progressed,
-    RemoteName,
     State,
     begun_at,
     by_subject,
@@ -28,6 +27,7 @@ from rating.core.publications import (
     revivals,
 )
 from rating.errors import BookError, EdgeDisagrees, EdgeError, EdgeRefused, EdgeUnavailable
+from rating.jobs.trails import KeptTrail
 from rating.ports import Book, InvoiceGateway
 
 CLAIM = "publish"
@@ -224,7 +224,9 @@ class _Round:
             begun = begun_at(entries)
             if begun is None:
                 entries.append(self._enter(following(name, subject, entries, Outcome.BEGUN)))
-            trail = _BookTrail(self._book, name, subject, begun, revivals(entries), self._clock, self._turn)
+            trail = KeptTrail(
+                self._book, name, subject, self._clock, begun_at=begun, revived=revivals(entries), turn=self._turn
+            )
         try:
             said = self._gateway.publish(link, trail, now=self._now)
             outcome, asked = Outcome.DONE, 0
@@ -246,43 +248,3 @@ class _Round:
         at = self._clock()
         self._book.progress([progress], at=at)
         return Progressed(progress, at)
-
-
-class _BookTrail:
-    """The trail of one dispatch, kept in the book."""
-
-    def __init__(
-        self,
-        book: Book,
-        gateway: str,
-        subject: str,
-        begun: datetime | None,
-        revived: int,
-        clock: Callable[[], datetime],
-        turn: threading.Lock,
-    ) -> None:
-        self._book, self._gateway, self._subject, self._clock, self._turn = book, gateway, subject, clock, turn
-        self._begun, self._revived = begun, revived
-        self._known: dict[str, dict[str, str]] = {}
-
-    @property
-    def begun_at(self) -> datetime | None:
-        return self._begun
-
-    @property
-    def revived(self) -> int:
-        return self._revived
-
-    def name(self, part: str = "", subject: str | None = None) -> str | None:
-        about = subject or self._subject
-        if about not in self._known:
-            with self._turn:
-                names = self._book.remote_names(self._gateway, about)
-            self._known[about] = {one.part: one.name for one in names}
-        return self._known[about].get(part)
-
-    def keep(self, name: str, part: str = "", subject: str | None = None) -> None:
-        about = subject or self._subject
-        with self._turn:
-            self._book.progress((), [RemoteName(self._gateway, about, part, name)], at=self._clock())
-        self._known.setdefault(about, {})[part] = name

@@ -201,7 +201,7 @@ class _Round:
             return
         if begun_at(entries) is None:
             entries = self._enter(entries, contract.subject, Outcome.BEGUN)
-        trail = KeptTrail(self._book, self._gateway.name, contract.subject, self._clock(), begun_at=begun_at(entries))
+        trail = KeptTrail(self._book, self._gateway.name, contract.subject, self._clock, begun_at=begun_at(entries))
         buyer = self._parties.customer(contract.customer)
         try:
             said = self._gateway.subscribe(contract, buyer, trail, now=self._now)

@@ -216,7 +216,6 @@ class Book(Notices, Publications, Journaling, Protocol):
         A draft whose key is already issued with equal content returns the invoice that exists. Different content is a
         Contradiction and nothing of the batch is issued. Concurrent issuers never share or skip a number. What the
         customer's wallet of that currency holds pays at once, in the same transaction.
-        Contradiction and nothing of the batch is issued. Concurrent issuers never share or skip a number.
 
         `known` is the `latest_adjustment` of before the drafts' usage was read.
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from rating.core.invoices import Invoice, LineItem
-from rating.core.money import Money, decimal_text
+from rating.core.invoices import LineItem
+from rating.core.money import decimal_text
 from rating.core.parties import Customer
 from rating.core.periods import Period
 from rating.core.publications import CreditNoteDispatch, Dispatch, InvoiceDispatch, StepDispatch
@@ -70,7 +71,7 @@ def _invoice(dispatch: InvoiceDispatch) -> dict[str, Any]:
         "prepaid": dispatch.prepaid.digits,
         "to_pay": (invoice.total - dispatch.prepaid).digits,
         "about": draft.replaces,
-        "lines": [_line(place, line, line.amount) for place, line in enumerate(draft.lines, 1)],
+        "lines": [_line(place, line) for place, line in enumerate(draft.lines, 1)],
         "content_hash": invoice.content_hash,
     }
 
@@ -83,14 +84,14 @@ def _credit_note(dispatch: CreditNoteDispatch) -> dict[str, Any]:
         "number": note.number,
         "key": dispatch.subject,
         "customer": _customer(draft.customer, draft.buyer),
-        "date": note.issued_at.date().isoformat(),
+        "date": note.issued_at.astimezone(ZoneInfo(draft.zone)).date().isoformat(),
         "currency": draft.currency.code,
         "total": (-note.total).digits,
         "total_minor": -note.total.minor,
         "settled": dispatch.settled.digits,
         "about": draft.invoice,
         "reason": draft.reason,
-        "lines": [_line(place, line, line.amount) for place, line in enumerate(draft.lines, 1)],
+        "lines": [_line(place, line) for place, line in enumerate(draft.lines, 1)],
         "content_hash": note.content_hash,
     }
 
@@ -130,7 +131,7 @@ def _customer(key: str, buyer: Customer | None) -> dict[str, Any]:
     }
 
 
-def _line(place: int, line: LineItem, amount: Money) -> dict[str, Any]:
+def _line(place: int, line: LineItem) -> dict[str, Any]:
     return {
         "line": place,
         "line_kind": line.kind.value,
@@ -140,8 +141,8 @@ def _line(place: int, line: LineItem, amount: Money) -> dict[str, Any]:
         "meter": line.meter,
         "quantity": decimal_text(line.quantity) if line.meter else None,
         "unit": line.unit,
-        "amount": amount.digits,
-        "amount_minor": amount.minor,
+        "amount": line.amount.digits,
+        "amount_minor": line.amount.minor,
         "settles": line.settles,
     }
 
@@ -160,8 +161,4 @@ def title(dispatch: Dispatch) -> str:
             return f"credit note {note.number} of {note.total} over {note.draft.invoice} to {dispatch.customer}"
         case StepDispatch(entry=entry):
             what = entry.step.value.replace("_", " ")
-            return f"{what} of {invoice_number(dispatch.invoice)}" + (f", {entry.amount}" if entry.amount else "")
-
-
-def invoice_number(invoice: Invoice) -> str:
-    return f"invoice {invoice.number}"
+            return f"{what} of invoice {dispatch.invoice.number}" + (f", {entry.amount}" if entry.amount else "")

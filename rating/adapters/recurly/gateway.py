@@ -104,7 +104,7 @@ class RecurlyGateway:
             if made is None:
                 body = {
                     "type": "amount",
-                    "amount": wording.decimal(amount),
+                    "amount": wording.json_number(amount),
                     "refund_method": "all_credit",
                     "credit_customer_notes": marker,
                 }
@@ -149,7 +149,7 @@ class RecurlyGateway:
                 body = {
                     "payment_method": "wire_transfer",
                     "description": reference,
-                    "amount": wording.decimal(amount),
+                    "amount": wording.json_number(amount),
                     "collected_at": datetime.combine(on, time(12), UTC).isoformat(),
                 }
                 options = keyed(_key(what, reference, trail))

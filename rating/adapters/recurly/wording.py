@@ -19,7 +19,7 @@ from rating.errors import EdgeDisagrees, EdgeRefused
 _LONGEST = 250
 
 
-def decimal(amount: Money) -> float:
+def json_number(amount: Money) -> float:
     """The amount as the JSON number that Recurly takes.
 
     A float is what the library writes down; it is refused where it would be another number than ours.
@@ -62,7 +62,7 @@ def purchase(dispatch: InvoiceDispatch, marker: str) -> dict[str, Any]:
         {
             "type": "charge",
             "currency": draft.currency.code,
-            "unit_amount": decimal(Money(minor, draft.currency)),
+            "unit_amount": json_number(Money(minor, draft.currency)),
             "quantity": 1,
             "description": line.title[:_LONGEST] + (" (net)" if minor != line.amount.minor else ""),
             "start_date": _instant(line.period.start),

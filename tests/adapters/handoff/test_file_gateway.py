@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rating.adapters.handoff import FileGateway
-from rating.adapters.handoff.papers import COLUMNS
+from rating.adapters.handoff.papers import COLUMNS, paper
+from rating.core.creditnotes import Cause, CreditNote, credit
+from rating.core.money import Money
+from rating.core.publications import CreditNoteDispatch
 from rating.errors import EdgeDisagrees, EdgeUnavailable
 
-from .trails import NOW, NoTrail, dispatch
+from .trails import NOW, USD, NoTrail, dispatch
 
 
 def publish(gateway: FileGateway, *numbers: int) -> str:
@@ -59,6 +63,15 @@ def test_the_table_sums_to_the_papers_and_no_cell_is_a_formula(tmp_path: Path) -
     paper = json.loads((tmp_path / "papers/000001-invoice-INV-000001.json").read_text())
     assert paper["lines"][1]["title"] == "=HYPERLINK(1)"
     assert sum(line["amount_minor"] for line in paper["lines"]) == paper["total_minor"] == 1005
+
+
+def test_a_credit_note_is_of_the_customers_own_day() -> None:
+    """At 16:00 UTC it is the next day in Tokyo, where the customer is."""
+    one = dispatch(1)
+    draft = credit(one.invoice, {1: Money(100, USD)}, (), cause=Cause.MANUAL, reason="an outage", author="ada")
+    note = CreditNote("CN-000001", NOW.replace(hour=16), replace(draft, zone="Asia/Tokyo"), "e" * 64, "")
+    said = paper(CreditNoteDispatch(note, one.invoice, Money(0, USD)))
+    assert (NOW.date().isoformat(), said["date"]) == ("2026-09-01", "2026-09-02")
 
 
 def test_what_was_handed_over_never_changes(tmp_path: Path) -> None:
