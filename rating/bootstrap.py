@@ -17,7 +17,7 @@ from rating.adapters import notifiers
 from rating.adapters.archive import FolderArchive
 from rating.adapters.handoff import FileGateway
 from rating.adapters.named_sources import NamedEstimates, NamedSources
-from rating.adapters.prometheus import PrometheusEstimates, PrometheusSource
+from rating.adapters.prometheus import Asked, PrometheusEstimates, PrometheusSource, unheard
 from rating.adapters.report import PlotlyPage
 from rating.adapters.store import compact as compact_store
 from rating.adapters.store import migrate as migrate_store
@@ -124,14 +124,16 @@ def open_archive(folder: Path) -> Archive:
     return FolderArchive(folder)
 
 
-def open_source(settings: Settings) -> CounterSource:
+def open_source(settings: Settings, asked: Asked = unheard) -> CounterSource:
     """Where counters are read: the servers of RATING_PROMETHEUS_URL, and those of the file of sources by name.
+
+    `asked` hears how each question ended.
 
     Raises:
         SpecError: a URL or dialect is none, or the file of sources has mistakes.
     """
-    named = _named(settings)
-    return NamedSources(_unnamed(settings), named) if named else _unnamed(settings)
+    named = _named(settings, asked)
+    return NamedSources(_unnamed(settings, asked), named) if named else _unnamed(settings, asked)
 
 
 def open_estimates(settings: Settings) -> Estimates:
@@ -141,7 +143,7 @@ def open_estimates(settings: Settings) -> Estimates:
     return NamedEstimates(unnamed, named) if named else unnamed
 
 
-def _unnamed(settings: Settings) -> PrometheusSource:
+def _unnamed(settings: Settings, asked: Asked = unheard) -> PrometheusSource:
     findings = []
     checks: list[tuple[str, str, Callable[[object], str]]] = [
         *(("RATING_PROMETHEUS_URL", one, server_url) for one in settings.prometheus_urls),
@@ -171,6 +173,7 @@ def _unnamed(settings: Settings) -> PrometheusSource:
         dialect=settings.prometheus_dialect,
         read=settings.prometheus_read,
         queries_at_once=settings.prometheus_queries,
+        asked=asked,
     )
 
 
@@ -181,15 +184,15 @@ def open_documents(settings: Settings) -> Documents:
     return PrintedDocuments(Path(settings.brands) if settings.brands else None)
 
 
-def _named(settings: Settings) -> dict[str, PrometheusSource]:
+def _named(settings: Settings, asked: Asked = unheard) -> dict[str, PrometheusSource]:
     if not settings.sources:
         return {}
     file = Path(settings.sources)
     specs = compile_sources(str(file), _read(file, "set RATING_SOURCES to the file of sources"))
-    return {name: _source(spec, file, settings) for name, spec in specs.items()}
+    return {name: _source(spec, file, settings, asked) for name, spec in specs.items()}
 
 
-def _source(spec: SourceSpec, file: Path, settings: Settings) -> PrometheusSource:
+def _source(spec: SourceSpec, file: Path, settings: Settings, asked: Asked) -> PrometheusSource:
     def beside(name: str | None) -> str:
         # A path is meant from where the file lies, wherever the command is run.
         return str(file.parent / name) if name else ""
@@ -210,6 +213,7 @@ def _source(spec: SourceSpec, file: Path, settings: Settings) -> PrometheusSourc
         dialect=spec.dialect,
         read=spec.read or settings.prometheus_read,
         queries_at_once=settings.prometheus_queries,
+        asked=asked,
     )
 
 

@@ -26,6 +26,7 @@ from rating.bootstrap import (
     read_sources,
 )
 from rating.core.catalogue import Catalogue
+from rating.core.conversions import Approach
 from rating.core.deliveries import Outcome, State, state
 from rating.core.notices import Routing
 from rating.core.periods import Period
@@ -41,6 +42,7 @@ from rating.jobs import (
     correct,
     deliver,
     notify,
+    pipeline,
     publish,
     reconcile,
     report_usage,
@@ -74,8 +76,9 @@ class Engine:
         self._metrics = metrics
         self._sources = read_sources(settings.catalog)
         self._catalogue = load_catalogue(settings)
-        self._source = open_source(settings)
-        self._readers = [open_source(settings) for _ in range(settings.collect_workers - 1)]
+        asked = metrics.queries.asked
+        self._source = open_source(settings, asked)
+        self._readers = [open_source(settings, asked) for _ in range(settings.collect_workers - 1)]
         """For what piled up while the engine was away."""
         self._taxes = open_taxes(settings)
         self._said: dict[str, set[str]] = {}
@@ -93,6 +96,9 @@ class Engine:
         """When it was last looked what is to be carried; None when there is something new."""
         self._unsubscribe = unsubscribe.link(settings.public_url, tokens_of(settings))
         self._accrued: Accrued | None = None
+        self._pipeline: tuple[Approach, ...] = ()
+        self._piped_at: datetime | None = None
+        """When it was last looked who is on a plan we told of."""
         self._clock: Callable[[], datetime] | None = None
         """When things happened, where a tick's own instant is too coarse."""
         self._count_dead = True
@@ -110,6 +116,11 @@ class Engine:
     def routing(self) -> Routing:
         """Who is told what, as the catalogue in force says."""
         return self._catalogue.notifications
+
+    @property
+    def pipeline(self) -> tuple[Approach, ...]:
+        """Whom we told of a next plan, as the last look found it."""
+        return self._pipeline
 
     def scheduler(self, clock: Callable[[], datetime]) -> Scheduler:
         self._clock = clock
@@ -195,6 +206,7 @@ class Engine:
         accrued = accrue.accrue(self._book, gathered, now=now)
         accrue.show(self._book, accrued)
         self._metrics.accruals.show(accrued)
+        self._metrics.tiers.show(gathered.current.plans.values())
         self._accrued = accrued
 
     def notify(self, now: datetime, stopping: Callable[[], bool]) -> None:
@@ -205,6 +217,7 @@ class Engine:
                 self._book, gathered, self._accrued, self._source, self._notifiers, now=now, clock=self._clock
             )
             self._metrics.notified(news.notifications)
+            self._look_at_pipeline(gathered, now, anew=bool(news.notifications))
             for one in news.notifications:
                 log.info("told %s: %s %s %s", one.id, one.kind, one.consumer or one.alert, one.mark)
             named = {channel for channels in self.routing.routes.values() for channel in channels}
@@ -235,6 +248,12 @@ class Engine:
             dead = [one for one in self._book.deliveries() if state(one.attempts) is State.DEAD]
             self._metrics.dead(self._notifiers, dead)
             self._count_dead = False
+
+    def _look_at_pipeline(self, gathered: Contracts, now: datetime, *, anew: bool) -> None:
+        """At once when somebody was told, else within a minute: it is worked out from a quarter's notifications."""
+        if anew or self._piped_at is None or now - self._piped_at >= _BETWEEN_LOOKS:
+            self._pipeline, self._piped_at = pipeline.pipeline(self._book, gathered, now=now), now
+            self._metrics.pipeline.show(self._pipeline, gathered.current.plans)
 
     def bill(self, now: datetime, stopping: Callable[[], bool]) -> None:
         """Issue the invoices that are due and whole."""

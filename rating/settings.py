@@ -57,6 +57,7 @@ class Settings:
     tax_token: str = _setting("", "sent to the tax service as Authorization: Bearer", True)
     grafana_url: str = _setting("", "where `rating dashboards push` puts the boards", True)
     grafana_token: str = _setting("", "a Grafana service account token", True)
+    board_token: str = _setting("", "bearer token with which Grafana reads invoices and who was told from us", True)
 
     hook_token: str = _setting("", "bearer token that Alertmanager shows at /hooks/alertmanager", True)
     hook_username: str = _setting("", "or basic authentication there")

@@ -1,4 +1,4 @@
-"""The engine itself: its jobs, their errors and durations, and what it takes from its machine."""
+"""The engine itself: its jobs and queries, their errors and durations, and what it takes from its machine."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ def engine(catalogue: Catalogue) -> Board:
     since_success = call("time") - by("max", _JOB, metric(names.JOB_LAST_SUCCESS))
     count, total = metric(f"{names.JOB_SECONDS}_count"), metric(f"{names.JOB_SECONDS}_sum")
     buckets = by("sum", (*_JOB, "le"), _rate(metric(f"{names.JOB_SECONDS}_bucket")))
+    queries, unanswered = metric(names.QUERIES), metric(names.QUERIES, Match("outcome", "!=", "answered"))
+    asked_count, asked_total = metric(f"{names.QUERY_SECONDS}_count"), metric(f"{names.QUERY_SECONDS}_sum")
+    asked_buckets = by("sum", ("server", "way", "le"), _rate(metric(f"{names.QUERY_SECONDS}_bucket")))
     return Board(
         "rating-engine",
         "Rating / Engine",
-        "Jobs, errors and resources of the rating engine.",
+        "Jobs, queries, errors and resources of the rating engine.",
         [
             Row(
                 "Now",
@@ -72,6 +75,50 @@ def engine(catalogue: Catalogue) -> Board:
                         "none",
                         ("alertname", "severity", "audience"),
                         "Alerts",
+                    ),
+                ],
+            ),
+            Row(
+                "Queries",
+                [
+                    graph(
+                        "Questions to Prometheus a second",
+                        [Query(by("sum", ("server", "way"), _rate(queries)), "{{server}} {{way}}")],
+                        "reqps",
+                        stacked=True,
+                        what="promql: query answers; remote: streamed samples; metadata: all else.",
+                    ),
+                    graph(
+                        "Not answered, in 15 minutes",
+                        [
+                            Query(
+                                by("sum", ("server", "outcome"), call("increase", unanswered.over(_SPAN))),
+                                "{{server}} {{outcome}}",
+                            )
+                        ],
+                        "short",
+                        what="failed: away, slow or cut short, and tried again. refused: it declined to answer.",
+                    ),
+                    graph(
+                        "Mean duration of an answer",
+                        [
+                            Query(
+                                Binary(
+                                    "/",
+                                    by("sum", ("server", "way"), _rate(asked_total)),
+                                    by("sum", ("server", "way"), _rate(asked_count)),
+                                    on=("server", "way"),
+                                ),
+                                "{{server}} {{way}}",
+                            )
+                        ],
+                        "s",
+                    ),
+                    graph(
+                        "Slowest twentieth of answers",
+                        [Query(call("histogram_quantile", 0.95, asked_buckets), "{{server}} {{way}}")],
+                        "s",
+                        what="95th percentile, by the histogram's buckets",
                     ),
                 ],
             ),

@@ -13,7 +13,7 @@ from rating_dashboards.engine import engine
 from rating_dashboards.metering import metering
 from rating_dashboards.revenue import revenue
 from rating_dashboards.stripe import stripe
-from rating_dashboards.style import Board, build
+from rating_dashboards.style import INFINITY, Board, build
 from rating_dashboards.upsell import upsell
 from rating_dashboards.usage import usage
 
@@ -66,6 +66,20 @@ def source(url: str) -> dict[str, Any]:
         "access": "proxy",
         "url": url,
         "jsonData": {"httpMethod": "POST"},
+    }
+
+
+def engine_source(url: str) -> dict[str, Any]:
+    """The engine itself as a data source of Grafana's Infinity plugin: rows that no metric carries. Its token is a
+    secret of its own: `bearerToken`."""
+    return {
+        "uid": "rating-engine",
+        "name": "Rating engine",
+        "type": INFINITY,
+        "access": "proxy",
+        "url": url,
+        # The token goes nowhere else, whatever somebody writes into a panel.
+        "jsonData": {"auth_method": "bearerToken", "allowedHosts": [url]},
     }
 
 

@@ -20,7 +20,7 @@ from rating_dashboards.style import (
     number,
     rows_of,
 )
-from rating_rules.promql import Aggregate, Binary, Expr, Number, by, call, metric
+from rating_rules.promql import Aggregate, Expr, Number, by, call, metric
 
 _MONTH = timedelta(days=30)
 
@@ -41,23 +41,10 @@ def accrued(code: str) -> Expr:
     return by("max", ("consumer", "plan"), metric(names.ACCRUED_AMOUNT, chosen("plan"), currency=code))
 
 
-def at_period_end(plans: list[Plan], code: str) -> Expr:
-    """The fee, and what else is accrued at the period's average pace until it ends."""
+def at_period_end(code: str) -> Expr:
+    """What the periods will come to, as the engine prices it; what is accrued, where it is too early to say."""
     who = ("consumer", "plan")
-    start = by("max", who, metric(names.PERIOD_START, chosen("plan")))
-    end = by("max", who, metric(names.PERIOD_END, chosen("plan")))
-    share = (end - start) / (call("time") - start).compared(">", 0)
-    parts: list[Expr] = []
-    for plan in plans:
-        # The fee is accrued from the first day: it must not grow with the rest.
-        fee = float(plan.fee)
-        amount = metric(names.ACCRUED_AMOUNT, chosen("plan"), plan=plan.key, currency=code)
-        usage = by("max", who, amount) - fee
-        parts.append(Binary("*", usage, share, on=who) + fee)
-    ahead = parts[0]
-    for part in parts[1:]:
-        ahead = ahead.either(part)
-    return ahead
+    return by("max", who, metric(names.FORECAST_AMOUNT, chosen("plan"), currency=code)).either(accrued(code), on=who)
 
 
 def recurring(plans: list[Plan]) -> Expr | None:
@@ -92,10 +79,11 @@ def _rows(catalogue: Catalogue, code: str) -> list[Row]:
                     [
                         number(
                             "At the end of the periods",
-                            Query(call("sum", at_period_end(plans, code))),
+                            Query(call("sum", at_period_end(code))),
                             unit,
                             decimals=2,
-                            what="Fees, and usage at each period's average pace.",
+                            what="Usage at each period's average pace, priced by the plans; in the first tenth of a "
+                            "period what is accrued.",
                         )
                     ]
                     if plans

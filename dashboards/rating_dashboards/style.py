@@ -19,6 +19,9 @@ from rating_rules.promql import Expr, Match, Selector, metric, render
 
 TAG = "rating"
 DATASOURCE = common_models.DataSourceRef(type_val="prometheus", uid="${datasource}")
+INFINITY = "yesoreyeram-infinity-datasource"
+"""The plugin by which Grafana reads JSON over HTTP."""
+ENGINE = common_models.DataSourceRef(type_val=INFINITY, uid="${engine}")
 _OWN = common_models.DataSourceRef(type_val="grafana", uid="-- Grafana --")
 GREEN, YELLOW, RED = "green", "#EAB839", "red"
 _CURRENCIES = frozenset(
@@ -71,6 +74,8 @@ class Board:
     since: str = "now-7d"
     annotations: Sequence[tuple[str, Expr, str]] = field(default_factory=tuple)
     """Name, query, title format: a mark on every graph where the query answers."""
+    asks_engine: bool = False
+    """Whether some of its panels ask the engine itself: then it is chosen at the top, beside the metrics' source."""
     tags: Sequence[tuple[str, Sequence[str]]] = (
         ("Invoices", ("rating", "invoice")),
         ("Plans", ("rating", "plan-change")),
@@ -222,6 +227,68 @@ def rows_of(
     return panel
 
 
+class _Answer(cogvariants.Dataquery):
+    """A question to the engine, as the plugin has it; the SDK has no class of it."""
+
+    def __init__(self, path: str, columns: Sequence[Column]) -> None:
+        self.path, self.columns = path, columns
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "refId": "A",
+            "datasource": ENGINE,
+            "type": "json",
+            "source": "url",
+            "format": "table",
+            # Read by Grafana's server, which holds the token; a browser never sees it.
+            "parser": "backend",
+            "url": self.path,
+            "url_options": {"method": "GET", "data": ""},
+            "root_selector": "",
+            "columns": [{"selector": one.field, "text": one.title, "type": one.kind} for one in self.columns],
+            "filters": [],
+        }
+
+
+class _Asked(cogbuilder.Builder[cogvariants.Dataquery]):
+    def __init__(self, answer: _Answer) -> None:
+        self._answer = answer
+
+    def build(self) -> _Answer:
+        return self._answer
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One field of the rows that the engine answers, and how a table shows it."""
+
+    field: str
+    title: str
+    kind: str = "string"
+    """string, number or timestamp."""
+
+
+def answers(
+    title: str, path: str, columns: Sequence[Column], *, what: str = "", link: tuple[str, str] | None = None
+) -> PanelBuilder:
+    """A table of rows that the engine answers at `path`, in its order: what no metric can carry."""
+    panel = (
+        table.Panel()
+        .title(title)
+        .description(what)
+        .datasource(ENGINE)
+        .height(8)
+        .span(24)
+        .no_value("none, or the engine is not asked: see dashboards/README.md")
+        .with_target(_Asked(_Answer(path, columns)))
+    )
+    if link is not None:
+        column, url = link
+        target = [{"title": "Open", "url": url}]
+        panel = panel.override_by_name(column, [models.DynamicConfigValue(id_val="links", value=target)])
+    return panel
+
+
 def note(title: str, said: str, *, width: int = 24, height: int = 6) -> PanelBuilder:
     """A paragraph, in Markdown."""
     return text.Panel().title(title).content(said).span(width).height(height)
@@ -263,6 +330,8 @@ def build(board: Board) -> models.Dashboard:
             .keep_time(True)
         )
     )
+    if board.asks_engine:
+        made = made.with_variable(dashboard.DatasourceVariable("engine").label("Engine").type(INFINITY))
     for variable in board.variables:
         made = made.with_variable(_variable(variable))
     for name, expr, title in board.annotations:

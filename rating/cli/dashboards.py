@@ -14,7 +14,7 @@ from rating.bootstrap import load_catalogue, open_boards, open_book
 from rating.cli.frame import FAILED, console, days_of, now, settings_of, stderr
 from rating.cli.generated import report_stale, source, write
 from rating.core.catalogue import Catalogue
-from rating.errors import EdgeUnavailable
+from rating.errors import EdgeUnavailable, Finding, SpecError
 from rating.jobs.contracts import gather
 from rating.jobs.provision import invoice_marks, keep_panels, keep_source, plan_changes, put_marks
 from rating.jobs.show import Change, Shown, show_boards
@@ -62,6 +62,13 @@ def push_boards(
     source_url: Annotated[
         str | None, typer.Option(help="Also keep a data source at this address of Prometheus, as Grafana reaches it.")
     ] = None,
+    engine_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Also keep a data source for the engine's rows at this address, as Grafana reaches it; its token is "
+            "RATING_BOARD_TOKEN. Needs Grafana's Infinity plugin."
+        ),
+    ] = None,
     marks: Annotated[
         str | None,
         typer.Option(help="Also mark invoices issued and plans changed in 2026-10, 2026-Q4 or 2026 on the graphs."),
@@ -70,8 +77,8 @@ def push_boards(
 ) -> None:
     """Put boards and library panels into Grafana's folder "Rating". What others made is left alone.
 
-    Pushing twice is pushing once. With --source-url Grafana also gets a data source "Rating Prometheus", with --marks
-    annotations from the book.
+    Pushing twice is pushing once. With --source-url Grafana also gets a data source "Rating Prometheus", with
+    --engine-url one of the engine's invoices and messages, with --marks annotations from the book.
     """
     boards_of = _package()
     settings = settings_of(context)
@@ -80,12 +87,19 @@ def push_boards(
         grafana_url=settings.grafana_url if url is None else url,
         grafana_token=settings.grafana_token if token is None else token,
     )
+    if engine_url is not None and not settings.board_token:
+        hint = "set it here and for `rating run`: Grafana shows it, and reads invoices with it"
+        raise SpecError((Finding("RATING_BOARD_TOKEN", "is needed with --engine-url", hint),))
     boards = open_boards(settings)
     catalogue = load_catalogue(settings)
     documents, folder = boards_of.documents(catalogue), boards_of.FOLDER_UID
     days = days_of(marks)
     if source_url is not None:
         _say([keep_source(boards, boards_of.source(source_url), dry_run=dry_run)], dry_run)
+    if engine_url is not None:
+        secrets = {"bearerToken": settings.board_token}
+        kept = keep_source(boards, boards_of.engine_source(engine_url), secrets=secrets, dry_run=dry_run)
+        _say([kept], dry_run)
     _say(show_boards(boards, documents, folder, boards_of.FOLDER_TITLE, dry_run=dry_run), dry_run)
     _say(keep_panels(boards, boards_of.panels(catalogue), folder, dry_run=dry_run), dry_run)
     if days is not None:

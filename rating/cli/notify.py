@@ -22,16 +22,19 @@ from rating.cli.frame import (
     show,
     stderr,
 )
+from rating.core.conversions import Approach, monthly_gain
 from rating.core.deliveries import Delivery, Outcome, State, due_at, state
-from rating.core.money import decimal_text, grouped
+from rating.core.money import decimal_text, grouped, round_amount
 from rating.core.notices import INBOX, Kind, Notification, Planned, Preference, Told, Topic
 from rating.core.notifications import planned
 from rating.core.periods import stamp
+from rating.core.plans import Plan
 from rating.errors import BookError, Finding, SpecError
 from rating.jobs import contracts
 from rating.jobs.accrue import accrue
 from rating.jobs.deliver import deliver, revive
 from rating.jobs.notify import notify
+from rating.jobs.pipeline import pipeline
 from rating.ports import Book
 from rating.specs.wording import worded
 from rating.web.doors import tokens_of
@@ -40,6 +43,7 @@ from rating.web.unsubscribe import link
 
 LIST = ("id", "told", "kind", "customer", "consumer", "plan", "period", "meter", "mark", "used", "allowance", "ways")
 SHORT = ("id", "told", "kind", "about", "mark", "used", "ways")
+PIPELINE = ("consumer", "customer", "plan", "next plan", "told", "at", "last", "converted", "gain", "currency")
 WAYS = ("id", "channel", "state", "recipient", "attempt", "at", "outcome", "said", "next")
 DEAD = ("id", "channel", "kind", "customer", "attempts", "last", "said")
 NEWS = ("kind", "customer", "consumer", "meter", "mark", "used", "allowance", "ways", "subject")
@@ -52,6 +56,7 @@ def add(app: typer.Typer) -> None:
     group.callback()(default)
     group.command("list")(list_notifications)
     group.command("show")(show_notification)
+    group.command("pipeline")(list_pipeline)
     group.command("dead")(dead)
     group.command("retry")(retry)
     group.command("preview")(preview)
@@ -103,6 +108,19 @@ def show_notification(context: typer.Context, name: NAME, format: Format = FORMA
     if heard:
         console.print(f"  {heard}", soft_wrap=True)
     show(list(_attempts(ways)), WAYS, format)
+
+
+def list_pipeline(context: typer.Context, format: Format = FORMAT) -> None:
+    """List subscriptions that were told of their next plan in the last 90 days, and since when they are on it.
+
+    `gain` is by how much the fees are higher there, a month's worth.
+    """
+    settings, moment = settings_of(context), now()
+    catalogue = load_catalogue(settings)
+    with open_book(settings) as book:
+        gathered = contracts.gather(book, catalogue, now=moment)
+        found = pipeline(book, gathered, now=moment)
+    show([_approach(one, gathered.current.plans) for one in found], PIPELINE, format)
 
 
 def dead(context: typer.Context, format: Format = FORMAT) -> None:
@@ -332,6 +350,22 @@ def _about(one: Notification) -> dict[str, Any]:
         "mark": (one.mark if len(one.mark) < 40 else None) or None,
         "used": grouped(decimal_text(one.used)) if one.meter else None,
         "allowance": grouped(decimal_text(one.allowance)) if one.meter else None,
+    }
+
+
+def _approach(one: Approach, plans: Mapping[str, Plan]) -> dict[str, Any]:
+    gain = monthly_gain(one, plans)
+    return {
+        "consumer": one.consumer,
+        "customer": one.customer,
+        "plan": one.plan,
+        "next plan": one.next_plan,
+        "told": stamp(one.first_at.replace(microsecond=0)),
+        "at": " ".join(one.marks) or None,
+        "last": stamp(one.last_at.replace(microsecond=0)),
+        "converted": None if one.converted_at is None else stamp(one.converted_at),
+        "gain": None if gain is None else round_amount(gain, plans[one.plan].currency).digits,
+        "currency": None if gain is None else plans[one.plan].currency.code,
     }
 
 

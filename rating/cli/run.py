@@ -48,6 +48,7 @@ def command(
             engine.doors,
             refused=metrics.gateways.refused,
             accepted=metrics.gateways.accepted,
+            pipeline=lambda: engine.pipeline,
         )
         for signalled in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signalled, lambda *_: scheduler.stop())

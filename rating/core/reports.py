@@ -44,7 +44,7 @@ class Accruing:
     period_end: datetime
     amount: Money
     ahead: Money
-    """At the end of the period: the fees, and usage at the period's average pace."""
+    """At the end of the period: the fees, and usage at the period's average pace, at its prices."""
     upsell_plan: str = ""
     upgrade: Money | None = None
     """What the next plan would cost more so far; negative where it saves."""

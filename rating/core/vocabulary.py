@@ -22,6 +22,14 @@ LIMIT_UNITS = "rating_limit_units"
 UPGRADE_AMOUNT = "rating_upgrade_amount"
 """Labelled consumer, customer, plan, upsell_plan, currency: what the open period would cost more on the next plan at
 the usage to date; below zero it saves."""
+FORECAST_AMOUNT = "rating_forecast_amount"
+"""Labelled consumer, customer, plan, currency: what the open period will come to at its average pace, priced by the
+plan; absent in the period's first tenth."""
+TIER_START = "rating_tier_start_units"
+"""Labelled plan, meter, charge, tier, model, price, currency: how much is used in a period, its allowance included,
+when the tier begins. By plan, not by consumer, so that there are few."""
+TIER_END = "rating_tier_end_units"
+"""Labelled as TIER_START: how much is used when it ends, +Inf for the last."""
 TRIAL_END = "rating_trial_end_timestamp_seconds"
 """Labelled consumer, customer, plan: when the trial ends, while it lasts."""
 WALLET_BALANCE = "rating_wallet_balance"
@@ -57,6 +65,18 @@ DELIVERIES = "rating_delivery_attempts_total"
 """Labelled channel, outcome."""
 DEAD_LETTERS = "rating_dead_letters"
 """Gauge per channel: deliveries that wait for a person."""
+UPSELLS_TOLD = "rating_upsells_told"
+"""Labelled plan, upsell_plan: subscriptions that were told of the next plan in the last 90 days."""
+UPSELLS_CONVERTED = "rating_upsells_converted"
+"""Labelled as UPSELLS_TOLD: how many of them are on it now."""
+UPSELLS_AMOUNT = "rating_upsells_converted_monthly_amount"
+"""Labelled plan, upsell_plan, currency: what their fees rose by, a month's worth."""
+
+# What the engine asks Prometheus.
+QUERIES = "rating_queries_total"
+"""Labelled source, way (promql, remote, metadata), outcome (answered, refused, failed)."""
+QUERY_SECONDS = "rating_query_duration_seconds"
+"""Labelled source, way: how long an answer took, reading it included."""
 
 # Gateways: what they collect beside what we issued, and what they tell us. Labelled gateway.
 PARITY_DIFFERENCES = "rating_gateway_parity_differences"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
@@ -26,10 +26,13 @@ from rating.core.ratecards import RateCard
 from rating.core.standing import individual
 from rating.core.subscriptions import Subscription
 from rating.core.upgrades import comparable
-from rating.errors import NoPlanInForce
+from rating.errors import NoPlanInForce, NoTierCovers
 from rating.jobs.contracts import Contracts
 from rating.jobs.writing import Writer
 from rating.ports import Accrual, Book
+
+EARLY = Fraction(1, 10)
+"""The share of a billing period before which nothing is forecast: the rules do not predict there either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class AccruedPlan:
     upgrade: Column | None = None
     """Per subscription, exact: what the period would have come to on the next plan (recurring fees and charges, at
     the usage to date) less what it comes to on this one; below zero it saves. None where nothing can be compared."""
+    forecast: Column | None = None
+    """Per subscription, exact: what the period will come to at its pace so far. None in its first tenth."""
 
     @property
     def fee(self) -> Fraction:
@@ -151,6 +156,7 @@ def _accrued(terms: Terms, members: tuple[Subscription, ...], to_date: ToDate) -
         else _drafted(terms, to_date.drafts[members[0].key])
     )
     group = AccruedPlan(terms.plan, terms.period, terms.billed, terms.share, members, cards)
+    group = replace(group, forecast=_forecast(group, terms, to_date))
     if terms.next_plan is None:
         return group
     exchange = _rate_of(members[0])
@@ -160,6 +166,53 @@ def _accrued(terms: Terms, members: tuple[Subscription, ...], to_date: ToDate) -
     for card in cards:
         owed = owed.minus(card.rated.amount)
     return replace(group, upgrade=owed)
+
+
+def _forecast(group: AccruedPlan, terms: Terms, to_date: ToDate) -> Column | None:
+    """Fees, and what the usage of the whole period costs if it goes on as it did on average until the last window.
+
+    Where amounts depend on more than how much was used, or the usage ahead has no price, they go on in proportion.
+    """
+    meters = {part.card.meter.name for part in terms.parts}
+    through = {name: min(to_date.through.get(name, terms.billed.start), terms.billed.end) for name in meters}
+    length = _ticks(terms.billed.start, terms.billed.end)
+    elapsed = min((_ticks(terms.billed.start, end) for end in through.values()), default=length)
+    if elapsed < EARLY * length:
+        return None
+    if not terms.individual:
+        try:
+            return _priced_ahead(group, terms, to_date, through)
+        except NoTierCovers:
+            pass
+    charges = Column.full(len(group.subscriptions), 0)
+    for card in group.cards:
+        charges = charges.plus(card.rated.amount)
+    return charges.times(Fraction(length, elapsed)).plus(Column.full(len(group.subscriptions), group.fee))
+
+
+def _priced_ahead(group: AccruedPlan, terms: Terms, to_date: ToDate, through: Mapping[str, datetime]) -> Column:
+    """Raises NoTierCovers."""
+    so_far: dict[str, list[int]] = {}
+    for part in terms.parts:
+        before = so_far.get(part.card.key)
+        units = _units(part, group.subscriptions, to_date)
+        so_far[part.card.key] = units if before is None else [a + b for a, b in zip(before, units, strict=True)]
+    owed = Column.full(len(group.subscriptions), group.fee)
+    for part in terms.parts:
+        end = through[part.card.meter.name]
+        ahead = max(0, _ticks(max(end, part.span.start), part.span.end))
+        passed = _ticks(terms.billed.start, end)
+        # Rounded to what the meter counts, half up: of usage there are no parts of a unit.
+        units = [
+            counted + (2 * total * ahead + passed) // (2 * passed)
+            for counted, total in zip(_units(part, group.subscriptions, to_date), so_far[part.card.key], strict=True)
+        ]
+        owed = owed.plus(rate(part.card, Column.of_units(units, 10**part.card.meter.digits)).amount)
+    return owed
+
+
+def _ticks(start: datetime, end: datetime) -> int:
+    return (end - start) // timedelta(microseconds=1)
 
 
 def _recurring(plan: Plan) -> Fraction:
@@ -286,9 +339,13 @@ def _by_card(rated: Iterable[tuple[RateCard, Rated]]) -> tuple[AccruedCard, ...]
 
 
 def _rate(part: Part, members: Sequence[Subscription], to_date: ToDate) -> Rated:
+    return rate(part.card, Column.of_units(_units(part, members, to_date), 10**part.card.meter.digits))
+
+
+def _units(part: Part, members: Sequence[Subscription], to_date: ToDate) -> list[int]:
+    """What each was counted for in the part, in the meter's resolution."""
     totals = to_date.totals[part.card.meter.name, part.span]
-    units = [totals.get(member.consumer, 0) for member in members]
-    return rate(part.card, Column.of_units(units, 10**part.card.meter.digits))
+    return [totals.get(member.consumer, 0) for member in members]
 
 
 def _drafted(terms: Terms, paper: Draft) -> list[tuple[RateCard, Rated]]:

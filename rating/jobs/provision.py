@@ -18,8 +18,13 @@ INVOICES, CHANGES = ("rating", "invoice"), ("rating", "plan-change")
 """What marks of ours are tagged with, before their own name."""
 
 
-def keep_source(boards: Boards, document: Mapping[str, Any], *, dry_run: bool = False) -> Shown:
-    """The source of metrics that our boards can choose. Its other settings (credentials, say) are left as they are."""
+def keep_source(
+    boards: Boards, document: Mapping[str, Any], *, secrets: Mapping[str, str] | None = None, dry_run: bool = False
+) -> Shown:
+    """A source that our boards can choose. Its other settings (credentials, say) are left as they are.
+
+    Grafana never says its secrets: those given are written each time, which changes nothing where they are the same.
+    """
     uid = document["uid"]
     standing = boards.source(uid)
     if standing is None:
@@ -27,8 +32,9 @@ def keep_source(boards: Boards, document: Mapping[str, Any], *, dry_run: bool = 
     else:
         found = tuple(differences(standing, document))
         shown = Shown(uid, Change.REPLACED if found else Change.EQUAL, found)
-    if not dry_run and shown.change is not Change.EQUAL:
-        boards.keep_source({**(standing or {}), **document}, new=standing is None)
+    if not dry_run and (secrets or shown.change is not Change.EQUAL):
+        written = {"secureJsonData": dict(secrets)} if secrets else {}
+        boards.keep_source({**(standing or {}), **document, **written}, new=standing is None)
     return shown
 
 

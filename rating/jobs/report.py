@@ -122,18 +122,22 @@ def _accruing(accrued: Accrued, now: datetime) -> Iterator[Accruing]:
         for card in group.cards:
             owed = [one + amount for one, amount in zip(owed, card.rated.amount.fractions(), strict=True)]
         more = [None] * len(owed) if group.upgrade is None else group.upgrade.fractions()
+        if group.forecast is None:
+            ends = [ahead_of(amount, group.fee, min(passed, Fraction(1))) for amount in owed]
+        else:
+            ends = group.forecast.fractions()
 
         def rounded(amount: Fraction, currency: Currency = group.currency) -> Money:
             return round_amount(amount, currency)
 
-        for subscription, amount, upgrade in zip(group.subscriptions, owed, more, strict=True):
+        for subscription, amount, ahead, upgrade in zip(group.subscriptions, owed, ends, more, strict=True):
             yield Accruing(
                 consumer=subscription.consumer,
                 customer=subscription.payer,
                 plan=group.plan.key,
                 period_end=group.period.end,
                 amount=rounded(amount),
-                ahead=rounded(ahead_of(amount, group.fee, min(passed, Fraction(1)))),
+                ahead=rounded(ahead),
                 upsell_plan=group.plan.upsell.plan if group.plan.upsell else "",
                 upgrade=None if upgrade is None else rounded(upgrade),
             )

@@ -1,4 +1,5 @@
-"""Which doors beside /metrics and /healthz an engine opens: Alertmanager's, gateways', inboxes, unsubscribing."""
+"""Which doors beside /metrics and /healthz an engine opens: Alertmanager's, gateways', inboxes, unsubscribing,
+boards."""
 
 from __future__ import annotations
 
@@ -8,12 +9,13 @@ from datetime import datetime
 from fastapi import FastAPI
 
 from rating.core.alerts import Alert
+from rating.core.conversions import Approach
 from rating.core.notices import Routing
 from rating.core.publications import Signal
 from rating.core.signals import Refusal
 from rating.ports import Book, SignalDoor
 from rating.settings import Settings
-from rating.web import gatewayhooks, hooks, inbox, unsubscribe
+from rating.web import boardrows, gatewayhooks, hooks, inbox, unsubscribe
 from rating.web.tokens import Tokens
 
 
@@ -30,8 +32,10 @@ def doors(
     gateways: Sequence[SignalDoor] = (),
     refused: Callable[[str, Refusal], None] = lambda gateway, reason: None,
     accepted: Callable[[str, bool], None] = lambda gateway, new: None,
+    pipeline: Callable[[], Sequence[Approach]] = tuple,
 ) -> Callable[[FastAPI], None]:
-    """What opens them in an application. `refused` and `accepted` hear what became of what gateways deliver.
+    """What opens them in an application. `refused` and `accepted` hear what became of what gateways deliver; `pipeline`
+    says whom we told of a next plan.
 
     Raises:
         SpecError: the settings would open a door to everybody.
@@ -49,5 +53,6 @@ def doors(
         gatewayhooks.add(app, gateways, keep, refused, accepted)
         inbox.add(app, tokens, book, routing, clock)
         unsubscribe.add(app, tokens, book, clock)
+        boardrows.add(app, settings.board_token, book, pipeline, clock)
 
     return opened

@@ -21,6 +21,8 @@ from rating.core.wallets import WalletGlance
 from rating.jobs.accrue import Accrued, AccruedPlan
 from rating.ports import HeldEntry
 from rating.web.gatewaymetrics import GatewayMetrics
+from rating.web.planmetrics import PipelineCollector, TierCollector
+from rating.web.querymetrics import QueryMetrics
 
 
 class EngineMetrics:
@@ -57,6 +59,11 @@ class EngineMetrics:
             self.registry, names.DELIVERIES, "Attempts to deliver a notification.", ["channel", "outcome"]
         )
         self.gateways = GatewayMetrics(self.registry)
+        self.queries = QueryMetrics(self.registry)
+        self.pipeline = PipelineCollector()
+        self.registry.register(self.pipeline)
+        self.tiers = TierCollector()
+        self.registry.register(self.tiers)
         self._dead = Gauge(
             names.DEAD_LETTERS, "Deliveries that wait for a person.", ["channel"], registry=self.registry
         )
@@ -154,13 +161,16 @@ class AccrualCollector(Collector):
             "What the open period would cost more on the next plan at the usage to date.",
             labels=[*who, "upsell_plan", "currency"],
         )
+        forecast = GaugeMetricFamily(
+            names.FORECAST_AMOUNT, "What the open period will come to at its pace.", labels=[*who, "currency"]
+        )
         # One consumer may hold two subscriptions of one plan over time, never at once: label sets are unique, except
         # where two cards price one meter; their usage is the same and their allowances add up.
         for group in accrued.plans:
             bounds = group.period.start.timestamp(), group.period.end.timestamp()
             upsell = group.plan.upsell.plan if group.plan.upsell else ""
             used, allowed, owed = _columns(group)
-            limits, difference = _limits(group), group.upgrade
+            limits, difference, ahead = _limits(group), group.upgrade, group.forecast
             for index, subscription in enumerate(group.subscriptions):
                 labels = [subscription.consumer, subscription.payer, group.plan.key]
                 for meter, values in used.items():
@@ -177,7 +187,9 @@ class AccrualCollector(Collector):
                 if difference is not None:
                     more = difference.units[index] / difference.denominator
                     upgrade.add_metric([*labels, upsell, group.currency.code], float(more))
-        yield from (usage, allowance, amount, start, end, info, limit, upgrade)
+                if ahead is not None:
+                    forecast.add_metric([*labels, group.currency.code], ahead.units[index] / ahead.denominator)
+        yield from (usage, allowance, amount, start, end, info, limit, upgrade, forecast)
         trial = GaugeMetricFamily(names.TRIAL_END, "When the trial ends.", labels=who)
         for subscription in accrued.trials:
             assert subscription.trial_end is not None

@@ -177,3 +177,24 @@ def test_a_token_for_the_inbox(
     assert (status, claims) == (DONE, {"customer": "acme"})
     monkeypatch.delenv("RATING_TOKEN_SECRET")
     assert typed(capsys, "token", "acme")[0] == WRONG_INPUT
+
+
+def test_who_was_told_of_the_next_plan_and_who_is_on_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, [other] = rows(capsys, "pipeline")
+    assert (other["consumer"], other["at"]) == ("example", "80%")
+    about = replace(
+        TOLD, consumer="acme", subscription="acme/pro/2026-10-01", plan="pro", next_plan="scale", mark="100%"
+    )
+    with open_book(f"sqlite:///{place}/rating.db") as book:
+        book.tell([about], at=NOW)
+    status, found = rows(capsys, "pipeline")
+    [one] = [row for row in found if row["consumer"] == "acme"]
+    assert (status, one["consumer"], one["next plan"], one["at"]) == (DONE, "acme", "scale", "100%")
+    assert (one["converted"], one["gain"], one["currency"]) == (None, "60.00", "USD")
+    written = (place / "catalogue.yaml").read_text()
+    today = f"{NOW:%Y-%m-%d}"
+    moved = f"end: {today}}}\n  - {{consumer: acme, plan: scale, start: {today}}}"
+    (place / "catalogue.yaml").write_text(written.replace("trial_end: 2999-01-01}", moved))
+    _, found = rows(capsys, "pipeline")
+    [converted] = [row["converted"] for row in found if row["consumer"] == "acme"]
+    assert converted == f"{today} 00:00"

@@ -82,11 +82,11 @@ def rating(
 def test_the_summary_says_what_is_used_owed_and_not_measured(rating: Rating, tmp_path: Path) -> None:
     code, out, err = rating("report", "--period", "2026-11")
     assert code == 3, "a window is held and one is missing"
-    # acme: 49 + 700 x 0.02 after 8 days of 100; at the end 49 + 14 x 30/10.25. The other: 49 alone.
+    # acme: 49 + 700 x 0.02 after 8 days of 100, at the end 49 + 2,900 x 0.02. The other: 49, and 20 x 0.02 at the end.
     rows = [line.split() for line in out.splitlines() if "│" in line]
     cells = [[cell for cell in row if cell != "│"] for row in rows]
     # Invoiced on 1 November: 49 + 210 x 0.02 and 49 + 24 x 0.02.
-    assert ["USD", "112.00", "138.98", "102.68", "98.00"] in cells
+    assert ["USD", "112.00", "156.40", "102.68", "98.00"] in cells
     assert "7 complete, 1 degraded, 1 held, 1 missing" in out
     assert ["acme", "pro", "63.00", "USD", "scale", "-3.00"] in cells
     assert "800.0 %" in out

@@ -221,7 +221,7 @@ def test_the_engine_looks_at_each_window_once_more_an_hour_later(
             return super().read(meter, window)
 
     whole = source(hours=60)
-    monkeypatch.setattr("rating.engine.open_source", lambda settings: Counting(whole._series))
+    monkeypatch.setattr("rating.engine.open_source", lambda settings, asked: Counting(whole._series))
     book = closed(tail_of(22))
     settings = Settings.from_environment(catalog=tmp_path / "catalogue.yaml")
     engine = Engine(settings, book, EngineMetrics())

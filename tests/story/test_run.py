@@ -125,6 +125,7 @@ def undisturbed(platform: Platform, tmp_path_factory: pytest.TempPathFactory) ->
         assert told["rating_windows_held", "calls"] == 0
         assert told["rating_windows_closed_total", "complete", "calls"] >= platform.windows - 1
         assert told["rating_invoices_issued_total", "pro"] == 2
+        assert sum(value for (name, *labels), value in told.items() if name == "rating_queries_total") > 0
         for job in ("catalogue", "collect", "accrue", "bill"):
             assert told["rating_job_errors_total", job] == 0
             assert told["rating_job_last_success_timestamp_seconds", job] > platform.finished.end.timestamp()

@@ -52,6 +52,8 @@ def test_usage_and_money_to_date_stand_under_the_names_the_rules_read() -> None:
         f"rating_usage_units{{{who},meter=api_calls,plan=pro}}": 150,
         f"rating_allowance_units{{{who},meter=api_calls,plan=pro}}": 100,
         "rating_accrued_amount{consumer=acme,currency=USD,customer=Acme Corp,plan=pro}": 49.75,
+        # 310 calls after 31 days: 100 free, 200 at 0.015, 10 at 0.0101.
+        "rating_forecast_amount{consumer=acme,currency=USD,customer=Acme Corp,plan=pro}": 52.101,
         f"rating_period_start_timestamp_seconds{{{who},plan=pro}}": OCTOBER.start.timestamp(),
         f"rating_period_end_timestamp_seconds{{{who},plan=pro}}": OCTOBER.end.timestamp(),
         f"rating_subscription_info{{{who},plan=pro,upsell_plan=scale}}": 1,

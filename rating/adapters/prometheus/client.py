@@ -8,7 +8,7 @@ each failure told apart by what the caller should do.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -36,6 +36,18 @@ _TOO_MUCH = (
     "exceeds -search",
 )
 """What Prometheus, Mimir and VictoriaMetrics say when a question is too large for them."""
+
+
+Asked = Callable[[str, str, str, float], None]
+"""Hears of one question: the server, the way (promql, remote, metadata), how it ended (answered, refused, failed), and
+how many seconds it took."""
+
+
+def unheard(server: str, way: str, outcome: str, seconds: float) -> None:
+    """Nobody asked to hear."""
+
+
+_WAYS = {"/api/v1/query": "promql", "/api/v1/query_range": "promql", "/api/v1/read": "remote"}
 
 
 class Exchange:
@@ -87,7 +99,9 @@ class Client(PrometheusConnect):  # type: ignore[misc]
         auth: tuple[str, str] | None,
         verify: str | bool,
         cert: str | tuple[str, str] | None,
+        asked: Asked = unheard,
     ) -> None:
+        """`asked` hears how each question ended."""
         session = requests.Session()
         session.verify = verify
         session.cert = cert
@@ -105,6 +119,7 @@ class Client(PrometheusConnect):  # type: ignore[misc]
             method="POST",
         )
         self.shown_url = _without_password(self.url)
+        self._asked = asked
         self.server_time: datetime | None = None
         """The server's clock at its last answer, by its Date header."""
         self.dialect = dialect
@@ -142,7 +157,8 @@ class Client(PrometheusConnect):  # type: ignore[misc]
         self, method: str, path: str, where: str, *, headers: Mapping[str, str] | None = None, **content: Any
     ) -> Iterator[Exchange]:
         """An answer while it arrives, within the time limit however slowly it drips; errors say `where`."""
-        deadline = time.monotonic() + self._timeout
+        begun = time.monotonic()
+        deadline, outcome = begun + self._timeout, "failed"
         try:
             with self._session.request(
                 method,
@@ -157,6 +173,8 @@ class Client(PrometheusConnect):  # type: ignore[misc]
             ) as response:
                 self._note_time(response.headers.get("Date"))
                 yield Exchange(response, deadline)
+                if response.status_code < 500:
+                    outcome = "answered" if response.status_code < 400 else "refused"
         except (
             requests.exceptions.InvalidURL,
             requests.exceptions.MissingSchema,
@@ -173,6 +191,8 @@ class Client(PrometheusConnect):  # type: ignore[misc]
             ) from error
         except (requests.exceptions.RequestException, HTTPError, ConnectionError) as error:
             raise EdgeUnavailable(f"{where}: cannot be reached ({_root(error)}); is it running there?") from error
+        finally:
+            self._asked(self.shown_url, _WAYS.get(path, "metadata"), outcome, time.monotonic() - begun)
 
     def _exchange(self, path: str, form: Mapping[str, str], where: str, method: str) -> tuple[int, str, bytes]:
         """Status, content type and whole body."""

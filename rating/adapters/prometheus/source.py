@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rating.adapters.collector import collector_paused
 from rating.adapters.prometheus.asking import Asking, Names
-from rating.adapters.prometheus.client import Client
+from rating.adapters.prometheus.client import Asked, Client, unheard
 from rating.adapters.prometheus.decoding import RuntimeReply
 from rating.adapters.prometheus.dialects import DIALECTS
 from rating.adapters.prometheus.examination import examine
@@ -62,9 +62,10 @@ class PrometheusSource:
         read: str = Way.PROMQL,
         queries_at_once: int = 2,
         most_series: int = MOST_SERIES,
+        asked: Asked = unheard,
     ) -> None:
         """`read` chooses the way samples are read; `queries_at_once` is how much one server is asked for at a time,
-        `most_series` how many series one question is for."""
+        `most_series` how many series one question is for, `asked` hears how each question ended."""
         if read not in set(Way):
             raise EdgeRefused(f"way {read!r} of reading is unknown; RATING_PROMETHEUS_READ is one of {', '.join(Way)}")
         if dialect not in DIALECTS:
@@ -86,6 +87,7 @@ class PrometheusSource:
                 auth=(username, password) if username else None,
                 verify=ca_file or True,
                 cert=(client_cert, client_key) if client_cert and client_key else client_cert or None,
+                asked=asked,
             )
             for url in urls
         ]

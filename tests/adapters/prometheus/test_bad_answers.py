@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from rating.adapters.prometheus import PrometheusSource
+from rating.adapters.prometheus.decoding import VectorReply
 from rating.core.counters import decide
 from rating.core.meters import Meter
 from rating.core.periods import Period
@@ -203,3 +204,28 @@ def test_a_window_older_than_the_retention_is_missing_not_empty() -> None:
     old = Period(START - timedelta(days=2000), START - timedelta(days=2000) + timedelta(hours=1))
     with server(reply) as (url, _), pytest.raises(SamplesMissing, match="keeps samples for 15 days"):
         PrometheusSource((url,), timeout=5).read(METER, old)
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        (body(200, EMPTY), "answered"),
+        (body(400, error("bad_data", "no such function")), "refused"),
+        (body(503, b"busy"), "failed"),
+        (cut_short, "failed"),
+        (hang, "failed"),
+    ],
+    ids=["an answer", "a refusal", "a failure", "cut short", "too late"],
+)
+def test_how_each_question_ended_is_told(reply: Reply, outcome: str) -> None:
+    heard: list[tuple[str, str, str]] = []
+
+    def asked(server: str, way: str, outcome: str, seconds: float) -> None:
+        assert seconds >= 0
+        heard.append((server, way, outcome))
+
+    with server(reply) as (url, _):
+        source = PrometheusSource([url], timeout=0.5, asked=asked)
+        with suppress(EdgeError):
+            source.clients[0].query(VectorReply, "up", 0)
+    assert heard == [(url, "promql", outcome)]

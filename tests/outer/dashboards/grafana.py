@@ -21,6 +21,7 @@ class Grafana:
         self.boards: dict[str, dict[str, Any]] = {}
         self.folders: dict[str, str] = {}
         self.sources: dict[str, dict[str, Any]] = {}
+        self.secrets: dict[str, dict[str, str]] = {}
         self.panels: dict[str, dict[str, Any]] = {}
         self.marks: list[dict[str, Any]] = []
         self.writes: list[tuple[str, str]] = []
@@ -84,7 +85,11 @@ class Grafana:
             self.writes.append(("mark", body["tags"][-1]))
             return 200, {"id": len(self.marks)}
         if kind == "datasources":
-            self.sources[body["uid"]] = {"id": 7, "readOnly": False, **body}
+            secrets = body.pop("secureJsonData", {})
+            self.secrets.setdefault(body["uid"], {}).update(secrets)
+            # As Grafana does, it says which secrets it has and never what they are.
+            fields = dict.fromkeys(self.secrets[body["uid"]], True)
+            self.sources[body["uid"]] = {"id": 7, "readOnly": False, **body, "secureJsonFields": fields}
             self.writes.append(("source", body["uid"]))
             return 200, body
         if kind == "library-elements":

@@ -15,7 +15,7 @@ from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable
 from rating.jobs.bill import bill
 from rating.jobs.provision import invoice_marks, keep_panels, keep_source, plan_changes, put_marks
 from rating.jobs.show import Change, Shown, differences, show_boards
-from rating_dashboards import FOLDER_TITLE, FOLDER_UID, documents, panels, source
+from rating_dashboards import FOLDER_TITLE, FOLDER_UID, documents, engine_source, panels, source
 from tests.outer.dashboards.grafana import TOKEN, Grafana
 from tests.outer.rules.catalogues import catalogue
 from tests.stories import ACME, OCTOBER, close_days, contracts
@@ -150,6 +150,18 @@ def test_the_source_of_metrics_keeps_what_others_set(grafana: Grafana) -> None:
     assert moved.differences == ("url: 'http://one:9090' -> 'http://two:9090'",)
     kept = grafana.sources["rating-prometheus"]
     assert (kept["url"], kept["basicAuthUser"]) == ("http://two:9090", "somebody")
+
+
+def test_the_engine_s_source_has_its_token_and_never_shows_it(grafana: Grafana) -> None:
+    boards = GrafanaBoards(grafana.url, TOKEN)
+    document = engine_source("http://engine:9465")
+    assert keep_source(boards, document, secrets={"bearerToken": "one"}, dry_run=True).change is Change.ADDED
+    assert grafana.writes == []
+    assert keep_source(boards, document, secrets={"bearerToken": "one"}).change is Change.ADDED
+    assert keep_source(boards, document, secrets={"bearerToken": "two"}).change is Change.EQUAL
+    assert grafana.secrets["rating-engine"] == {"bearerToken": "two"}
+    assert grafana.sources["rating-engine"]["jsonData"]["allowedHosts"] == ["http://engine:9465"]
+    assert "two" not in str(boards.source("rating-engine"))
 
 
 def test_invoices_and_changes_of_plan_are_marked_once(grafana: Grafana) -> None:
