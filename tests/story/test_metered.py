@@ -14,8 +14,8 @@ from rating.core.periods import Period
 from rating.core.publications import Outcome, following
 from rating.core.windows import Adjustment, Closing, Completeness, Evidence, Held, Usage
 from rating.errors import EdgeUnavailable
+from rating.jobs.failed_events import FailedEvent, park_failed
 from rating.jobs.offer import apply
-from rating.jobs.report_usage import FailedEvent, park_failed
 from rating.ports import Book
 from rating.specs.compile import compile_catalogue
 from tests.story.metered import HOUR, METERED, NOVEMBER, Metered, close, engine, totals

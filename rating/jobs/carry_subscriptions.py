@@ -1,0 +1,112 @@
+"""Carry subscriptions: what customers are subscribed to, to a gateway that rates by itself.
+
+A subscription needs an entry before it is told: a crash may have left it there. What the gateway would charge otherwise
+than we do waits for a person, by name.
+"""
+
+from __future__ import annotations
+
+from rating.core.offers import Offered, RemoteContract
+from rating.core.periods import stamp
+from rating.core.publications import Outcome, begun_at, due_at, subscription_subject
+from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable
+from rating.jobs.contracts import Contracts
+from rating.jobs.rounds import Round
+from rating.jobs.trails import KeptTrail
+
+COLLECT = "collect our invoice for it by `mode: invoices` or by hand"
+
+
+def carry(round: Round, contracts: Contracts, wanted: Offered) -> tuple[tuple[str, str], ...]:
+    """Make them stand there as they are wanted. Returns each one that was touched, and what was done."""
+    carrier = _Carrier(round, contracts)
+    told = round.book.finished(round.name, "subscription")
+    for contract in wanted.contracts:
+        if round.over:
+            break
+        carrier.part_of_a_period(contract)
+        carrier.subscription(contract, told)
+    round.read_names()
+    for contract in wanted.left:
+        carrier.left_out(contract)
+    return tuple(carrier.subscribed)
+
+
+class _Carrier:
+    def __init__(self, round: Round, contracts: Contracts) -> None:
+        self._round = round
+        self._parties = contracts.parties(round.now)
+        self._ours = {one.key: one for one in contracts.subscriptions}
+        self.subscribed: list[tuple[str, str]] = []
+
+    def part_of_a_period(self, contract: RemoteContract) -> None:
+        """What is charged otherwise than we do waits for a person, by name."""
+        if not contract.uneven or contract.start > self._round.now:
+            return
+        if contract.waits and self._round.since(contract) is None:
+            self._look(contract, f"is not metered: {contract.uneven}; {COLLECT}")
+        else:
+            what = f"differs there: {contract.uneven}"
+            self._look(contract, f"{what}; compare our invoice with theirs, and correct theirs by an item there")
+
+    def left_out(self, contract: RemoteContract) -> None:
+        if contract.start <= self._round.now and (contract.end is None or contract.end > self._round.now):
+            self._look(contract, f"is not metered: its customer is charged for the same use already; {COLLECT}")
+
+    def _look(self, contract: RemoteContract, why: str) -> None:
+        period = contract.period
+        subject = f"period/{contract.subscription}/{period.start:%Y-%m-%dT%H:%M:%SZ}"
+        if not self._round.book.progressed(self._round.name, subject):
+            self._round.park(subject, (), f"the billing period {period} of {contract.subscription} {why}")
+
+    def subscription(self, contract: RemoteContract, told: frozenset[str]) -> None:
+        made = self._round.since(contract) is not None
+        if contract.subject in told or contract.start > self._round.now or (contract.waits and not made):
+            return
+        if self._moved_there(contract):
+            return
+        if not made and contract.end is not None and contract.end <= self._round.now:
+            return
+        entries = self._round.open.get(contract.subject, [])
+        if (at := due_at(entries)) is not None and at > self._round.now:
+            self._round.waiting.append(f"{contract.subscription}: tried again at {stamp(at.replace(microsecond=0))}")
+            return
+        missing = [price.key for price in contract.offer.prices if (f"price/{price.key}", "") not in self._round.names]
+        if missing:
+            self._round.waiting.append(
+                f"{contract.subscription}: its prices do not stand there yet; `rating stripe apply`"
+            )
+            return
+        if self._round.dry:
+            self.subscribed.append((contract.subscription, "would be changed" if made else "would be made"))
+            return
+        if begun_at(entries) is None:
+            entries = self._round.enter(entries, contract.subject, Outcome.BEGUN)
+        trail = KeptTrail(
+            self._round.book, self._round.name, contract.subject, self._round.clock, begun_at=begun_at(entries)
+        )
+        buyer = self._parties.customer(contract.customer)
+        try:
+            said = self._round.gateway.subscribe(contract, buyer, trail, now=self._round.now)
+        except EdgeUnavailable as error:
+            self._round.failed(contract.subject, entries, error)
+        except (EdgeRefused, EdgeDisagrees) as error:
+            self._round.park(contract.subject, entries, str(error))
+        else:
+            self._round.enter(entries, contract.subject, Outcome.DONE, said)
+            self.subscribed.append((contract.subscription, said))
+
+    def _moved_there(self, contract: RemoteContract) -> bool:
+        """Was its plan changed at the gateway? Then it stands for another of ours by now, and is not ended there."""
+        subject = subscription_subject(contract.subscription)
+        name, own = self._round.names.get((subject, "")), self._ours.get(contract.subscription)
+        if name is None or own is None or own.end is None:
+            return False
+        same = {
+            other for (other, part), one in self._round.names.items() if one == name and not part and other != subject
+        }
+        return any(
+            one.start >= own.end and one.key != own.key
+            for one in self._ours.values()
+            if subscription_subject(one.key) in same
+        )
