@@ -42,6 +42,7 @@ from rating.jobs import (
     correct,
     deliver,
     notify,
+    offer,
     pipeline,
     publish,
     reconcile,
@@ -319,6 +320,7 @@ class Engine:
             clock=self._clock,
             reach=(theirs, ("inbox",)),
             stopping=stopping,
+            wanted=offer.offering(gathered, self._usage_gateways, self._collection, now=now),
             settled=lambda one: self._metrics.gateways.settled(one.signal.gateway, one.verdict),
         )
         self._metrics.notified(settled.told)

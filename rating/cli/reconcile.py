@@ -14,6 +14,7 @@ from rating.cli.settle import listening_of
 from rating.core.periods import Period
 from rating.errors import Finding, SpecError
 from rating.jobs.contracts import gather
+from rating.jobs.offer import offering
 from rating.jobs.reconcile import compare, told_until
 from rating.jobs.settle import settle, take_up
 from rating.specs.gateways import collection
@@ -56,7 +57,9 @@ def reconcile(
             name = one.reading.name
             if not dry_run:
                 taken = take_up(book, one.reader, since=told_until(book, name, moment), clock=now)
-                settle(book, contracts, [one.reader], now=moment)
+                settle(
+                    book, contracts, [one.reader], now=moment, wanted=offering(contracts, [one.usage], who, now=moment)
+                )
                 if taken and format is Format.TABLE:
                     console.print(f"{name}: {taken} events had not reached us")
             with progress_bar(f"reading {name}") as moved:

@@ -15,9 +15,11 @@ from rating.core.publications import State, by_subject, signal_subject, state
 from rating.core.settling import Verdict
 from rating.errors import BookError, Finding, SpecError
 from rating.jobs.contracts import gather
+from rating.jobs.offer import offering
 from rating.jobs.settle import dismiss as dismissed
 from rating.jobs.settle import settle as settled
 from rating.settings import Settings
+from rating.specs.gateways import collection
 
 SETTLED = ("gateway", "signal", "kind", "verdict", "said")
 SIGNALS = ("gateway", "signal", "kind", "occurred", "state", "attempts", "said")
@@ -56,7 +58,13 @@ def settle(
     with open_book(settings) as book:
         contracts = gather(book, load_catalogue(settings), now=moment)
         done = settled(
-            book, contracts, [one.reader for one in listening], now=moment, reach=(theirs, ("inbox",)), dry_run=dry_run
+            book,
+            contracts,
+            [one.reader for one in listening],
+            now=moment,
+            reach=(theirs, ("inbox",)),
+            dry_run=dry_run,
+            wanted=offering(contracts, [one.usage for one in listening], collection(specs_of(settings)), now=moment),
         )
     rows = [
         {

@@ -7,7 +7,7 @@ it, so that one payment is one entry, however and whenever it is told. Subscript
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -20,12 +20,14 @@ from rating.core.money import Money
 from rating.core.notices import Audience, Kind, Notification
 from rating.core.parties import Customer
 from rating.core.periods import stamp
+from rating.core.publications import Progress
 from rating.core.signals import (
     CreditedThere,
     CustomerChanged,
     CustomerFact,
     CustomerGone,
     Disputed,
+    FailedEvent,
     GaveBack,
     GivenUpThere,
     InvoiceFact,
@@ -71,7 +73,7 @@ class Ending:
     end: datetime
 
 
-Action = InvoiceEntry | Subscription | Ending | Notification
+Action = InvoiceEntry | Subscription | Ending | Notification | Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +164,28 @@ def about_customer(fact: CustomerFact, key: str, ours: Customer | None, gateway:
     assert_never(fact)
 
 
-def about_usage(fact: UsageDeclined, gateway: str) -> Decision:
-    return parked(f"{gateway} does not bill usage that was reported as {fact.what}: {fact.why or 'it says not why'}")
+def about_usage(
+    fact: UsageDeclined, gateway: str, fresh: Sequence[Progress], known_already: int, unknown: Sequence[FailedEvent]
+) -> Decision:
+    """`fresh` are the entries by which failed events of ours are parked now; of `unknown` ones it is not known whose.
+
+    What the gateway only counts, or what is not ours, waits for a person with the signal.
+    """
+    said = [f"{gateway} does not bill usage that was reported as {fact.what}: {fact.why or 'it says not why'}"]
+    if fresh:
+        said.append(f"{len(fresh)} parked under their own names: `rating publish --parked`, `rating stripe retry`")
+    if known_already:
+        said.append(f"{known_already} parked or told again before")
+    if unknown:
+        said.append(f"{len(unknown)} not known to be ours, the first of them {unknown[0].name}: look for them there")
+    unnamed = max(fact.count - len(fact.failed), 0)
+    if unnamed:
+        said.append(f"{unnamed} not named: `rating stripe reconcile` finds the hours")
+    if unknown or unnamed or not fact.failed:
+        verdict = Verdict.PARKED
+    else:
+        verdict = Verdict.ENTERED if fresh else Verdict.KNOWN
+    return Decision(verdict, "; ".join(said), tuple(fresh))
 
 
 def foreign(what: str) -> Decision:

@@ -190,12 +190,24 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedEvent:
+    """An event of usage that was taken there and cannot be used."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class UsageDeclined:
     """Usage that was reported there is not billed by it."""
 
     what: str
     at: datetime
     why: str = ""
+    failed: tuple[FailedEvent, ...] = ()
+    """Those that are named; the gateway may name only some."""
+    count: int = 0
+    """How many events failed."""
 
 
 @dataclass(frozen=True, slots=True)

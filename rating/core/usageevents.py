@@ -9,6 +9,7 @@ A window of an hour or longer is one event in the hour it begins in; shorter one
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +27,10 @@ OLDEST = RECENT
 """Events from before that are not accepted."""
 AHEAD = timedelta(minutes=5)
 """Nor are those from later than that, by the gateway's clock."""
+
+
+_NAME = re.compile(r"rating:(?P<hour>\d{8}T\d{4}):(?P<revision>\d+)\.(?P<attempt>\d+):(?P<whom>[0-9a-f]{24})", re.ASCII)
+"""As `event_name` writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +190,21 @@ def named(name: str, known: Mapping[str, tuple[RemoteMeter, str]]) -> tuple[str,
 
     `known` are remote meter and customer by `whom`.
     """
-    words = name.split(":")
-    if len(words) != 4 or words[0] != "rating" or words[3] not in known:
+    found = _NAME.fullmatch(name)
+    if found is None or found["whom"] not in known:
         return None
-    remote, customer = known[words[3]]
-    hour = datetime.strptime(f"{words[1]}+0000", "%Y%m%dT%H%M%z")
-    revision = int(words[2].partition(".")[0])
-    return f"{usage_subject(remote.meter or remote.key, hour, revision)}/{customer}", customer
+    remote, customer = known[found["whom"]]
+    try:
+        hour = datetime.strptime(f"{found['hour']}+0000", "%Y%m%dT%H%M%z")
+    except ValueError:
+        return None
+    return f"{usage_subject(remote.meter or remote.key, hour, int(found['revision']))}/{customer}", customer
+
+
+def attempt_of(name: str) -> int:
+    """How often the number had failed before under other names; 0 for the name of something else."""
+    found = _NAME.fullmatch(name)
+    return 0 if found is None else int(found["attempt"])
 
 
 def _matches(remote: RemoteMeter, dimensions: Sequence[str], usage: Usage) -> bool:

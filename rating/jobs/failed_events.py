@@ -1,55 +1,51 @@
 """Failed events: usage that a gateway took and could not use, as it told later.
 
-Each is parked under its own subject, so that `rating stripe retry` tells it again, under another name.
+Each is parked under its own subject, so that `rating stripe retry` tells it again, under another name. An old report
+changes nothing: an event that was told again since has another name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 from rating.core.offers import Offered, RemoteMeter
-from rating.core.publications import Outcome, Progress, following
-from rating.core.usageevents import named, whom
-from rating.errors import Finding
+from rating.core.publications import Outcome, Progress, following, revivals
+from rating.core.signals import FailedEvent
+from rating.core.usageevents import attempt_of, named, whom
 from rating.ports import Book
 
 
 @dataclass(frozen=True, slots=True)
-class FailedEvent:
-    """An event that a gateway accepted and could not use, as it told later."""
+class Sorted:
+    """What is to be made of failed events."""
 
-    name: str
-    why: str
+    parked: tuple[Progress, ...] = ()
+    """Entries that are to be kept: one for each event that waits for a person from now on."""
+    known: tuple[FailedEvent, ...] = ()
+    """Parked already, or told again since."""
+    unknown: tuple[FailedEvent, ...] = ()
+    """Not known to be ours."""
 
 
-def park_failed(
-    book: Book, gateway: str, wanted: Offered, failed: Iterable[FailedEvent], *, now: datetime
-) -> tuple[tuple[Progress, ...], tuple[Finding, ...]]:
-    """Park each event that failed after it was accepted: `rating stripe retry` tells it again.
-
-    The same report twice parks it once. What is not known to be ours is a Finding.
-    """
-    known: dict[str, tuple[RemoteMeter, str]] = {}
-    for contract in wanted.contracts:
+def sort(book: Book, gateway: str, wanted: Offered, failed: Iterable[FailedEvent]) -> Sorted:
+    """Say which events are parked. Keeps nothing."""
+    ours: dict[str, tuple[RemoteMeter, str]] = {}
+    for contract in (*wanted.contracts, *wanted.left):
         for meter in contract.offer.meters:
-            known[whom(meter.key, contract.customer)] = (meter, contract.customer)
-    parked, findings = [], []
+            ours[whom(meter.key, contract.customer)] = (meter, contract.customer)
+    parked: dict[str, Progress] = {}
+    known, unknown = [], []
     for one in failed:
-        about = named(one.name, known)
+        about = named(one.name, ours)
         if about is None:
-            hint = "look for it there; an event of ours begins with rating:"
-            findings.append(Finding(f"usage event {one.name}", f"was not used: {one.why}", hint))
+            unknown.append(one)
             continue
-        entries = book.progressed(gateway, about[0])
-        why = f"{one.name}: {one.why}"
-        if entries and entries[-1].progress.outcome is Outcome.REFUSED:
-            continue
-        if any(entry.progress.said == why for entry in entries):
-            # The same report once more, after a person has asked to try again.
-            continue
-        parked.append(following(gateway, about[0], entries, Outcome.REFUSED, why))
-    if parked:
-        book.progress(parked, at=now)
-    return tuple(parked), tuple(findings)
+        subject = about[0]
+        entries = book.progressed(gateway, subject)
+        waits = bool(entries) and entries[-1].progress.outcome is Outcome.REFUSED
+        if waits or subject in parked or attempt_of(one.name) < revivals(entries):
+            known.append(one)
+        else:
+            parked[subject] = following(gateway, subject, entries, Outcome.REFUSED, f"{one.name}: {one.why}")
+    return Sorted(tuple(parked.values()), tuple(known), tuple(unknown))

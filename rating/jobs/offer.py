@@ -6,9 +6,10 @@ after a crash the rest is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
+from rating.core.collection import Collection
 from rating.core.offers import (
     INSTEAD,
     Offer,
@@ -58,6 +59,20 @@ def offered(contracts: Contracts, gateway: UsageGateway, *, takes: Callable[[str
             findings += answer
     together, left = joined(found, now)
     return Offered(offers, together, (*findings, *(why for _, why in left)), tuple(contract for contract, _ in left))
+
+
+def offering(
+    contracts: Contracts, gateways: Iterable[UsageGateway | None], who: Collection, *, now: datetime
+) -> Callable[[str], Offered]:
+    """What each of these gateways is offered, by its name; nothing for any other."""
+    known = {one.name: one for one in gateways if one is not None}
+
+    def of(name: str) -> Offered:
+        if name not in known:
+            return Offered()
+        return offered(contracts, known[name], takes=lambda customer: who.gateway_of(customer) == name, now=now)
+
+    return of
 
 
 def _in_force(contracts: Contracts, subscription: Subscription, now: datetime) -> Plan:

@@ -34,6 +34,7 @@ from rating.core.wallets import Wallet
 from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable
 from rating.jobs.compare_usage import compare_usage
 from rating.jobs.contracts import Contracts
+from rating.jobs.offer import offering
 from rating.jobs.settle import settle, take_up
 from rating.ports import Book, Reconcilable, SignalReader, UsageGateway
 
@@ -180,7 +181,8 @@ def look(
         try:
             taken = take_up(book, reader, since=told_until(book, reading.name, now), clock=at_last)
             if taken:
-                settle(book, contracts, [reader], now=now, clock=clock)
+                wanted = offering(contracts, [usage], who, now=now)
+                settle(book, contracts, [reader], now=now, clock=clock, wanted=wanted)
             compared = compare(book, contracts, reading, reader, who, now=now, since=since, usage=usage)
         except (EdgeUnavailable, EdgeRefused, EdgeDisagrees) as error:
             book.progress((following(reading.name, subject, entries, Outcome.FAILED, str(error)),), at=at_last())

@@ -33,10 +33,9 @@ from rating.errors import EdgeUnavailable
 from rating.jobs.carry_subscriptions import carry
 from rating.jobs.contracts import Contracts
 from rating.jobs.offer import offered
-from rating.jobs.rounds import Round
+from rating.jobs.rounds import USAGE, Round
 from rating.ports import Book, UsageGateway
 
-CLAIM = "usage"
 LOAD = 10_000
 """Events told before it is written down that they were: what a crash repeats at most."""
 
@@ -77,7 +76,7 @@ def report(
     wanted = offered(contracts, gateway, takes=takes, now=now)
     if dry_run:
         return _reported(Round(book, gateway, now, lambda: now, stopping, dry=True), contracts, wanted)
-    with book.claim(f"{CLAIM}/{gateway.name}") as free:
+    with book.claim(f"{USAGE}/{gateway.name}") as free:
         if not free:
             return Reported(wanted)
         return _reported(Round(book, gateway, now, clock or (lambda: now), stopping, dry=False), contracts, wanted)

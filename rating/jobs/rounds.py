@@ -25,6 +25,9 @@ from rating.core.publications import (
 from rating.errors import EdgeUnavailable
 from rating.ports import Book, UsageGateway
 
+USAGE = "usage"
+"""Claimed, with the gateway's name, while it is told."""
+
 
 @dataclass
 class Round:

@@ -11,15 +11,18 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 
 from rating.core.funding import paid_of
 from rating.core.invoices import Invoice
 from rating.core.lifecycle import Account, InvoiceEntry, Step, account
 from rating.core.notices import Notification
 from rating.core.notifications import planned
+from rating.core.offers import Offered
 from rating.core.periods import stamp
 from rating.core.publications import (
     Outcome,
+    Progress,
     Progressed,
     RemoteName,
     Signal,
@@ -62,8 +65,10 @@ from rating.core.signals import (
     UsageDeclined,
 )
 from rating.core.subscriptions import Subscription
-from rating.errors import BookError, EdgeDisagrees, EdgeRefused, EdgeUnavailable
+from rating.errors import BookError, EdgeDisagrees, EdgeRefused, EdgeUnavailable, Overtaken
 from rating.jobs.contracts import Contracts
+from rating.jobs.failed_events import sort
+from rating.jobs.rounds import USAGE
 from rating.ports import Book, SignalReader
 
 CLAIM = "settle"
@@ -104,6 +109,7 @@ class _Round:
     at: Callable[[], datetime]
     reach: tuple[Collection[str], Collection[str]]
     dry_run: bool
+    wanted: Callable[[str], Offered]
     payments: dict[str, list[InvoiceEntry]] = field(default_factory=dict)
     """By reference: what came in at this gateway."""
     told: list[Notification] = field(default_factory=list)
@@ -124,7 +130,8 @@ class _Round:
             case Unknown(kind):
                 return Decision(Verdict.UNKNOWN, f"{kind} is not known here")
             case UsageDeclined():
-                return about_usage(fact, self.name)
+                events = sort(self.book, self.name, self.wanted(self.name), fact.failed)
+                return about_usage(fact, self.name, events.parked, len(events.known), events.unknown)
             case CustomerChanged() | CustomerGone():
                 key = self._named(fact.customer, "customer") or fact.key
                 if not key:
@@ -159,6 +166,8 @@ class _Round:
                 case InvoiceEntry():
                     self.book.enter(action, at=self.at())
                     self._remember(action)
+                case Progress():
+                    self._park(action)
                 case Ending():
                     self.book.cancel(action.key, end=action.end, at=self.at())
                 case Subscription():
@@ -167,6 +176,13 @@ class _Round:
                     routing = self.contracts.current.notifications
                     one = replace(action, planned=planned(action, routing, *self.reach))
                     self.told += self.book.tell((one,), at=self.at())
+
+    def _park(self, entry: Progress) -> None:
+        # Whoever tells usage writes about the same subjects.
+        with self.book.claim(f"{USAGE}/{self.name}") as free:
+            if not free:
+                raise Overtaken(f"{entry.subject}: usage is told to {self.name} just now")
+            self.book.progress((entry,), at=self.at())
 
     def keep_name(self, fact: Fact, actions: Sequence[Action]) -> None:
         """A subscription that moved there is the one that ours is now."""
@@ -252,11 +268,13 @@ def settle(
     reach: tuple[Collection[str], Collection[str]] = ((), ()),
     stopping: Callable[[], bool] = lambda: False,
     dry_run: bool = False,
+    wanted: Callable[[str], Offered] = lambda gateway: Offered(),
     settled: Callable[[Settlement], None] = lambda settlement: None,
 ) -> Settled:
     """Settle every signal that is due at `now`; does nothing while somebody else does it.
 
-    `reach` are the channels that end at customers, and the inboxes. A dry run decides each signal as the book stands,
+    `reach` are the channels that end at customers, and the inboxes; `wanted` is what a gateway that rates by itself is
+    told, by its name: whose usage it is that failed there. A dry run decides each signal as the book stands,
     and keeps nothing: what waits for another one that it would have entered still waits.
     """
     found, told, away = [], [], []
@@ -264,7 +282,7 @@ def settle(
         if not free:
             return Settled()
         for reader in readers:
-            one = _Round(book, contracts, reader, now, clock or (lambda: now), reach, dry_run)
+            one = _Round(book, contracts, reader, now, clock or (lambda: now), reach, dry_run, cache(wanted))
             try:
                 found += _one_gateway(one, stopping, settled)
             except EdgeUnavailable as error:

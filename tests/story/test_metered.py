@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rating.adapters.memory_book import MemoryBook
-from rating.adapters.stripe.meters import error_report
 from rating.core.keys import meter_digest
 from rating.core.periods import Period
-from rating.core.publications import Outcome, following
 from rating.core.windows import Adjustment, Closing, Completeness, Evidence, Held, Usage
 from rating.errors import EdgeUnavailable
-from rating.jobs.failed_events import FailedEvent, park_failed
 from rating.jobs.offer import apply
 from rating.ports import Book
 from rating.specs.compile import compile_catalogue
@@ -333,36 +330,6 @@ def test_without_its_prices_a_subscription_waits(stripe_peer: StripePeer) -> Non
     there = engine(stripe_peer.url, stripe_peer.key, MemoryBook(), small(COARSE))
     assert there.report(NOVEMBER.start).waiting[0].endswith("its prices do not stand there yet; `rating stripe apply`")
     assert stripe_peer.state()["subscriptions"] == []
-
-
-def test_many_events_go_as_a_stream_whose_failures_are_told_later_and_told_again(stripe_peer: StripePeer) -> None:
-    there = begun(stripe_peer, stream_above=1)
-    close_small(there.book, there.catalogue, NOVEMBER.start, NOVEMBER.start + DAY)
-    meter = next(one["id"] for one in stripe_peer.state()["meters"] if one["event_name"] == "rating.calls")
-    for price in stripe_peer.state()["prices"]:
-        stripe_peer.client().v1.prices.update(price["id"], {"active": False})
-    stripe_peer.client().v1.billing.meters.deactivate(meter)
-    now = at(stripe_peer, NOVEMBER.start + DAY + timedelta(minutes=10))
-    there.report(now)
-    stripe_peer.client().v1.billing.meters.reactivate(meter)
-    thin = stripe_peer.state()["thin_events"]
-    reports = [error_report(event["data"]) for event in thin if "data" in event]
-    failed = [FailedEvent(name, why) for one in reports for name, why in one.failed]
-    assert {one.why.split(":")[0] for one in failed} == {"no_meter"}
-    for _ in range(2):
-        parked, findings = park_failed(there.book, "stripe", there.wanted(now), failed, now=now)
-        assert findings == ()
-    assert parked == ()
-    subjects = [one.progress.subject for one in there.book.parked("stripe")]
-    assert subjects == ["usage/calls/2026-11-01T12:00:00Z/0/ada", "usage/calls/2026-11-01T12:00:00Z/0/bob"]
-    for subject in subjects:
-        entries = there.book.progressed("stripe", subject)
-        there.book.progress((following("stripe", subject, entries, Outcome.REVIVED, "a person asked"),), at=now)
-    assert len(there.report(now + timedelta(minutes=5)).events) == 2
-    assert used(stripe_peer) == {"ada": 794, "bob": 795}
-    assert there.book.parked("stripe") == ()
-    _, findings = park_failed(there.book, "stripe", there.wanted(now), [FailedEvent("not:ours", "why")], now=now)
-    assert [one.what for one in findings] == ["was not used: why"]
 
 
 LINEAR = COARSE.replace('    fee: "1.00"\n', "").replace(

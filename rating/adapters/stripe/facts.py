@@ -44,9 +44,6 @@ KEY = "rating:"
 LIVE = ("active", "trialing", "past_due", "unpaid", "paused")
 _FULL_HOUR = 3600
 
-DECLINED = ("v1.billing.meter.error_report_triggered", "v1.billing.meter.no_meter_found")
-"""Thin events: what they say has to be fetched."""
-
 
 def facts(kind: str, told: Told, event: Told, gateway: str, at: datetime) -> tuple[Fact, ...]:
     """What an event says. `told` is its object, `event` the whole of it.

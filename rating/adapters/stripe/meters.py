@@ -1,9 +1,10 @@
-"""Usage events to Stripe's meters: few one by one, many in streams; and the reports of those that failed later.
+"""Usage events to Stripe's meters: few one by one, many in streams.
 
 One by one (v1) each is checked before it is answered, a thousand a second, one at a time for a customer and meter.
 Streams (v2) take a hundred in a request and ten thousand requests a second, and are checked afterwards: what fails
-there is told by an event. Neither needs an idempotency key: an event carries its own name, and a name that is known is
-as good as told; the number of an hour takes the place of the one before it, so nothing is ever added twice.
+there is told by an event (`errorreports`). Neither needs an idempotency key: an event carries its own name, and a name
+that is known is as good as told; the number of an hour takes the place of the one before it, so nothing is ever added
+twice.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import stripe
@@ -158,29 +158,3 @@ def _unfit(event: UsageEvent, customers: Mapping[str, str]) -> str:
     if len(str(event.value)) > DIGITS:
         return f"usage of {event.value} has more than {DIGITS} digits; give the meter a coarser resolution"
     return ""
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorReport:
-    """What Stripe tells of events that it took and could not count."""
-
-    failed: tuple[tuple[str, str], ...]
-    """Name of the event, and why; a report names at most a few of each kind."""
-    count: int
-    """How many events failed."""
-
-    @property
-    def unnamed(self) -> int:
-        return max(self.count - len(self.failed), 0)
-
-
-def error_report(content: Mapping[str, Any]) -> ErrorReport:
-    """The `data` of a `v1.billing.meter.error_report_triggered` or `...no_meter_found` event."""
-    reason = content.get("reason") or {}
-    failed = []
-    for kind in reason.get("error_types") or ():
-        for sample in kind.get("sample_errors") or ():
-            name = (sample.get("request") or {}).get("identifier")
-            if name:
-                failed.append((str(name), f"{kind.get('code')}: {sample.get('error_message')}"))
-    return ErrorReport(tuple(dict.fromkeys(failed)), int(reason.get("error_count") or len(failed)))

@@ -13,9 +13,10 @@ from typing import Any
 import stripe
 
 from rating.adapters.stripe.client import StripeAccount
-from rating.adapters.stripe.facts import DECLINED, KINDS, facts, paid
+from rating.adapters.stripe.errorreports import DECLINED, declined
+from rating.adapters.stripe.facts import KINDS, facts, paid
 from rating.core.publications import Signal
-from rating.core.signals import Fact, Paid, Refusal, Remark, Unknown, UsageDeclined
+from rating.core.signals import Fact, Paid, Refusal, Remark, Unknown
 from rating.errors import EdgeDisagrees
 
 HEADER = "stripe-signature"
@@ -171,14 +172,7 @@ class StripeSignals:
                 else (Unknown(signal.kind),)
             )
         whole = self._fetched(f"read event {signal.id}", f"/v2/core/events/{signal.id}")
-        data = whole.get("data") or {}
-        reason = data.get("reason") or {}
-        counts = ", ".join(
-            f"{one.get('error_count')} times {one.get('code')}" for one in reason.get("error_types", ()) if one
-        )
-        meter = (event.get("related_object") or whole.get("related_object") or {}).get("id", "a meter it does not know")
-        why = counts or str(data.get("developer_message_summary") or "")
-        return (UsageDeclined(str(meter), signal.occurred_at, why),)
+        return (declined({**event, **whole}, signal.occurred_at),)
 
     def _fetched(self, what: str, address: str) -> Mapping[str, Any]:
         answer = self._account.asked(what, lambda: self._account.client.raw_request("get", address))
