@@ -46,6 +46,9 @@ class Difference(StrEnum):
     CUSTOMER_MISSING_HERE = "customer_missing_here"
     CUSTOMER_DIFFERS = "customer_differs"
     USAGE = "usage"
+    PERIOD_AMOUNT = "period_amount"
+    PERIOD_MISSING_THERE = "period_missing_there"
+    PERIOD_MISSING_HERE = "period_missing_here"
 
 
 class Stand(StrEnum):
@@ -56,6 +59,19 @@ class Stand(StrEnum):
     PAID = "paid"
     UNCOLLECTIBLE = "uncollectible"
     VOID = "void"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCharge:
+    """What a gateway that rates by itself charges, before taxes and less its own discounts."""
+
+    subscription: str
+    """The gateway's name of it; empty for a correction that names none."""
+    start: datetime
+    """Of what it is charged for."""
+    amount: Money
+    corrects: str = ""
+    """Which billing period of ours it corrects (`periodparity.period_name`), whenever it is charged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,8 @@ class RemotePaper:
     """Which line of ours each is (`INV-000042/1`; `INV-000042/rest` for all that are not named), and its amount."""
     made_there: bool = False
     """A subscription there made it: the gateway rates it, we do not."""
+    charges: tuple[RemoteCharge, ...] = ()
+    """Of one that was made there: what was rated, and what corrects a period of ours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from rating.core.publications import (
 )
 from rating.core.wallets import Wallet
 from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable
+from rating.jobs.compare_amounts import compare_amounts
 from rating.jobs.compare_usage import compare_usage
 from rating.jobs.contracts import Contracts
 from rating.jobs.offer import offering
@@ -82,7 +83,8 @@ def compare(
     """Compare invoices whose billing period starts inside `period`, or those of the last 90 days.
 
     Invoices issued before `since` were never carried there. With `usage` the gateway rates by itself: its usage is
-    compared with our windows, and our invoices are not looked for there. `read` hears how much of what was read so far.
+    compared with our windows, and what it charges for each billing period with our rating; our invoices are not looked
+    for there. `read` hears how much of what was read so far.
     """
     name = reading.name
     issued = book.invoices()
@@ -136,12 +138,9 @@ def compare(
         _everybody(contracts, issued),
         whole=period is None,
     )
-    metered: tuple[Differs, ...] = ()
+    metered: Sequence[Differs] = ()
     if usage is not None:
-        takes = who.gateway_of
-        metered = tuple(
-            compare_usage(book, contracts, usage, reading, takes=lambda customer: takes(customer) == name, now=now)
-        )
+        metered = _metered(book, contracts, usage, reading, theirs, who, now, begin, period)
     return Compared(
         name,
         (*differences(ours, theirs), *metered),
@@ -149,6 +148,28 @@ def compare(
         len(own),
         len(waiting & {one.number for one in own}),
     )
+
+
+def _metered(
+    book: Book,
+    contracts: Contracts,
+    usage: UsageGateway,
+    reading: Reconcilable,
+    theirs: Theirs,
+    who: Who,
+    now: datetime,
+    begin: datetime,
+    period: Period | None,
+) -> Sequence[Differs]:
+    def takes(customer: str) -> bool:
+        return who.gateway_of(customer) == usage.name
+
+    counted = compare_usage(book, contracts, usage, reading, takes=takes, now=now)
+    papers, notes = theirs.papers, theirs.notes
+    charged = compare_amounts(
+        book, contracts, usage, reading, papers, notes, takes=takes, now=now, since=begin, within=period
+    )
+    return (*counted, *charged)
 
 
 def look(

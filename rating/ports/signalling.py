@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from rating.core.parity import RemoteCustomer, RemoteNote, RemotePaper, RemotePayment, RemoteRefund
+from rating.core.parity import RemoteCharge, RemoteCustomer, RemoteNote, RemotePaper, RemotePayment, RemoteRefund
 from rating.core.periods import Period
 from rating.core.publications import Signal
 from rating.core.signals import Fact, Paid, Refusal
@@ -76,6 +76,9 @@ class Reconcilable(Protocol):
 
     def customers(self) -> Iterator[RemoteCustomer]:
         """Everybody who has our name there."""
+
+    def corrections(self) -> Iterator[RemoteCharge]:
+        """What was charged or credited there to correct a billing period of ours and stands on no invoice yet."""
 
     def usage(self, meter: str, customer: str, span: Period) -> Iterator[tuple[datetime, int]]:
         """What it counts for the customer in each hour in which there is any; names are the gateway's."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from rating.adapters.stripe.amounts import from_stripe
 from rating.adapters.stripe.client import StripeAccount
 from rating.adapters.stripe.facts import CUSTOMER, INVOICE, NOTE, money, ours, paid, payment_of
-from rating.core.money import Currency
-from rating.core.parity import RemoteCustomer, RemoteNote, RemotePaper, RemotePayment, RemoteRefund, Stand
+from rating.core.money import Currency, Money
+from rating.core.parity import RemoteCharge, RemoteCustomer, RemoteNote, RemotePaper, RemotePayment, RemoteRefund, Stand
 from rating.core.periods import Period
 from rating.core.signals import Paid
 from rating.errors import EdgeDisagrees
@@ -18,6 +18,8 @@ from rating.errors import EdgeDisagrees
 PAGE = 100
 _HOUR = 3600
 LINE = "rating_line"
+PERIOD = "rating_period"
+"""In the metadata of an item: which billing period of ours it corrects."""
 
 Listing = Callable[[Any], Any]
 
@@ -66,6 +68,11 @@ class StripeReading:
             if key:
                 yield RemoteCustomer(str(told["id"]), key, str(told.get("email") or ""), str(told.get("name") or ""))
 
+    def corrections(self) -> Iterator[RemoteCharge]:
+        for told in self._pages("pending items", self._api.invoice_items.list, None, pending=True):
+            if ours(told, PERIOD):
+                yield self._correction(told)
+
     def usage(self, meter: str, customer: str, span: Period) -> Iterator[tuple[datetime, int]]:
         listing = self._api.billing.meters.event_summaries.list
         start, end = (int(one.timestamp()) for one in (span.start, span.end))
@@ -93,14 +100,31 @@ class StripeReading:
         if lines.get("has_more"):
             listing = self._api.invoices.line_items.list
             data = list(self._pages(f"lines of {name}", lambda params: listing(name, params), None))
+        made_there = bool((told.get("parent") or {}).get("subscription_details")) and not ours(told, INVOICE)
         return RemotePaper(
             name,
             ours(told, INVOICE),
             money(told, "total"),
             stand,
             tuple((ours(line, LINE), from_stripe(line.get("amount"), unit)) for line in data),
-            made_there=bool((told.get("parent") or {}).get("subscription_details")) and not ours(told, INVOICE),
+            made_there,
+            tuple(self._charges(name, data)) if made_there else (),
         )
+
+    def _charges(self, name: str, lines: Iterable[Mapping[str, Any]]) -> Iterator[RemoteCharge]:
+        for told in lines:
+            details = (told.get("parent") or {}).get("subscription_item_details")
+            if ours(told, PERIOD):
+                yield self._correction(told)
+            elif isinstance(details, dict):
+                subscription, start = details.get("subscription"), (told.get("period") or {}).get("start")
+                if not isinstance(subscription, str) or not isinstance(start, int):
+                    raise EdgeDisagrees(f"invoice {name} at Stripe has a line of a subscription without name or period")
+                yield RemoteCharge(subscription, datetime.fromtimestamp(start, UTC), _net(told))
+
+    def _correction(self, told: Mapping[str, Any]) -> RemoteCharge:
+        start = int((told.get("period") or {}).get("start") or 0)
+        return RemoteCharge("", datetime.fromtimestamp(start, UTC), _net(told), ours(told, PERIOD))
 
     def _pages(self, what: str, listing: Listing, since: datetime | None, **about: Any) -> Iterator[Mapping[str, Any]]:
         if since is not None:
@@ -114,3 +138,9 @@ class StripeReading:
             if not page.has_more or not page.data:
                 return
             after = {"starting_after": page.data[-1].id}
+
+
+def _net(told: Mapping[str, Any]) -> Money:
+    """The amount of a line or an item, less the discounts that Stripe gives on it."""
+    taken_off = sum(int(one.get("amount") or 0) for one in told.get("discount_amounts") or ())
+    return from_stripe(int(told["amount"]) - taken_off, Currency(str(told.get("currency")).upper()))
