@@ -36,6 +36,7 @@ from rating.ports import (
     Estimates,
     InvoiceGateway,
     Notifier,
+    OfferGateway,
     Reconcilable,
     ReportPage,
     SignalDoor,
@@ -320,9 +321,9 @@ def open_gateways(specs: Mapping[str, GatewaySpec]) -> tuple[Served, ...]:
                 found.append(Served(stripe, spec.workers, spec.since))
             case FilesSpec():
                 found.append(Served(FileGateway(name, Path(spec.folder)), since=spec.since))
-            case ChargebeeSpec():
+            case ChargebeeSpec(mode="invoices"):
                 found.append(Served(_open_chargebee(name, spec), since=spec.since))
-            case RecurlySpec():
+            case RecurlySpec(mode="invoices"):
                 found.append(Served(_open_recurly(name, spec), since=spec.since))
     return tuple(found)
 
@@ -352,7 +353,39 @@ def _missing(name: str, extra: str) -> SpecError:
 
 def open_usage_gateways(specs: Mapping[str, GatewaySpec]) -> tuple[UsageGateway, ...]:
     """The gateways that rate what they are told; nobody is asked anything yet. Raises as `open_gateways` does."""
-    found: list[UsageGateway] = []
+    found: list[UsageGateway] = [*open_offer_gateways(specs)]
+    for name, spec in specs.items():
+        match spec:
+            case ChargebeeSpec(mode="usage"):
+                found.append(_chargebee_usage(name, spec))
+            case RecurlySpec(mode="usage"):
+                found.append(_recurly_usage(name, spec))
+    return tuple(found)
+
+
+def _chargebee_usage(name: str, spec: ChargebeeSpec) -> UsageGateway:
+    try:
+        from rating.adapters.chargebee import ChargebeeUsage
+        from rating.adapters.chargebee.site import Site
+    except ImportError as error:
+        raise _missing(name, "chargebee") from error
+    site = Site(spec.site, spec.key, url=spec.url)
+    return ChargebeeUsage(name, site, spec.items, spec.subscriptions, grace=timedelta(hours=spec.grace_hours))
+
+
+def _recurly_usage(name: str, spec: RecurlySpec) -> UsageGateway:
+    try:
+        from rating.adapters.recurly import RecurlyUsage
+        from rating.adapters.recurly.account import Account
+    except ImportError as error:
+        raise _missing(name, "recurly") from error
+    account = Account(spec.key, region=spec.region, url=spec.url)
+    return RecurlyUsage(name, account, spec.add_ons, spec.subscriptions, grace=timedelta(hours=spec.grace_hours))
+
+
+def open_offer_gateways(specs: Mapping[str, GatewaySpec]) -> tuple[OfferGateway, ...]:
+    """Those of them whose prices are made from the catalogue. Raises as `open_gateways` does."""
+    found: list[OfferGateway] = []
     for name, spec in specs.items():
         if not isinstance(spec, StripeSpec) or spec.mode != "metered":
             continue

@@ -1,4 +1,4 @@
-"""What `rating publish` says of gateways in metered mode: what they would be told, and what came of telling them."""
+"""What `rating publish` says of gateways that rate by themselves: what they would be told, and what came of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rating.bootstrap import load_catalogue, open_usage_gateways
 from rating.cli.frame import now, stderr
 from rating.core.publications import Outcome
+from rating.core.usageevents import DAY
 from rating.jobs import contracts
 from rating.jobs.report_usage import Reported, report
 from rating.ports import Book, UsageGateway
@@ -23,10 +24,12 @@ class Told:
     reported: Reported
     parked: int
     """Everything that waits for a person there."""
+    spans: str
+    """What a number is about there: hours, or days."""
 
 
 def tell(book: Book, settings: Settings, specs: dict[str, GatewaySpec], *, dry_run: bool = False) -> tuple[Told, ...]:
-    """Carry subscriptions and usage to every gateway in metered mode, or find out what would be carried."""
+    """Carry subscriptions and usage to every gateway that rates by itself, or find out what would be carried."""
     served = open_usage_gateways(specs)
     if not served:
         return ()
@@ -47,7 +50,8 @@ def _told(
         clock=now,
         dry_run=dry_run,
     )
-    return Told(name, reported, len(book.parked(name)))
+    spans = "days" if gateway.grain == DAY else "hours"
+    return Told(name, reported, len(book.parked(name)), spans)
 
 
 def planned(told: Iterable[Told]) -> Iterator[dict[str, object]]:
@@ -59,7 +63,7 @@ def planned(told: Iterable[Told]) -> Iterator[dict[str, object]]:
         for event in one.reported.events:
             sums.setdefault((event.customer, event.meter), []).append(event.value)
         for (customer, meter), values in sorted(sums.items()):
-            action = f"tell {sum(values)} units in {len(values)} hours"
+            action = f"tell {sum(values)} units in {len(values)} {one.spans}"
             yield _row(one.gateway, customer, f"usage of {meter}", "waiting", action)
         for parked in one.reported.parked:
             yield _row(one.gateway, "", parked.subject, "parked", parked.said)
@@ -71,7 +75,7 @@ def entered(told: Iterable[Told]) -> Iterator[dict[str, object]]:
         for subscription, said in one.reported.subscribed:
             yield _entry(one.gateway, f"subscription/{subscription}", Outcome.DONE, said)
         if one.reported.events:
-            said = f"{len(one.reported.events)} numbers told about {one.reported.hours} hours of meters"
+            said = f"{len(one.reported.events)} numbers told about {one.reported.hours} {one.spans} of meters"
             yield _entry(one.gateway, "usage", Outcome.DONE, said)
         for parked in one.reported.parked:
             yield _entry(one.gateway, parked.subject, parked.outcome, parked.said)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rating.bootstrap import gateway_specs, load_catalogue, open_book, open_usage_gateways
+from rating.bootstrap import gateway_specs, load_catalogue, open_book, open_offer_gateways
 from rating.cli.frame import DONE, FORMAT, Format, console, now, settings_of, show, stderr
 from rating.core.money import decimal_text
 from rating.core.offers import Offered, RemotePrice
@@ -20,7 +20,7 @@ from rating.jobs import contracts
 from rating.jobs.offer import apply, changes, offered
 from rating.ports import Book, UsageGateway
 from rating.settings import Settings
-from rating.specs.gateways import GatewaySpec, StripeSpec, collection
+from rating.specs.gateways import GatewaySpec, RecordsSpec, StripeSpec, collection
 
 COLUMNS = ("gateway", "action", "what", "key", "title", "detail", "remote")
 GATEWAY = Annotated[str | None, typer.Option(help="Only this gateway; all in metered mode when absent.")]
@@ -40,7 +40,7 @@ def plan(context: typer.Context, gateway: GATEWAY = None, format: Format = FORMA
     specs = _metered(settings, gateway)
     rows: list[dict[str, Any]] = []
     with open_book(settings) as book:
-        for served in open_usage_gateways(specs):
+        for served in open_offer_gateways(specs):
             wanted = _wanted(book, settings, served)
             rows += _rows(served.name, changes(served, wanted))
             rows += _reasons(served.name, wanted.findings)
@@ -63,7 +63,7 @@ def apply_plan(
     specs = _metered(settings, gateway)
     rows: list[dict[str, Any]] = []
     with open_book(settings) as book:
-        for served in open_usage_gateways(specs):
+        for served in open_offer_gateways(specs):
             wanted = _wanted(book, settings, served)
             for finding in wanted.findings:
                 stderr.print(str(finding), soft_wrap=True)
@@ -91,11 +91,12 @@ def _metered(settings: Settings, only: str | None) -> dict[str, GatewaySpec]:
     Raises:
         SpecError: there is none, or none of that name.
     """
-    specs = {
-        name: spec
-        for name, spec in gateway_specs(settings).items()
-        if isinstance(spec, StripeSpec) and spec.mode == "metered"
-    }
+    found = gateway_specs(settings)
+    specs = {name: spec for name, spec in found.items() if isinstance(spec, StripeSpec) and spec.mode == "metered"}
+    named = None if only is None else found.get(only)
+    if isinstance(named, RecordsSpec) and named.mode == "usage":
+        hint = "make them there by hand; `rating publish --dry-run` says what is missing"
+        raise SpecError((Finding("--gateway", f'prices of "{only}" are not made from the catalogue', hint),))
     if only is not None and only not in specs:
         raise SpecError((Finding("--gateway", f'no gateway in metered mode is called "{only}"', _known(specs)),))
     if not specs:

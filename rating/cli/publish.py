@@ -40,7 +40,7 @@ def command(
     """Carry what was issued to the gateways of RATING_GATEWAYS, each paper once, whatever was stopped before.
 
     A gateway with `mode: metered` is told subscriptions and usage instead, and rates them by the prices that
-    `rating stripe apply` has made.
+    `rating stripe apply` has made. One with `mode: usage` is told usage alone, for prices and subscriptions made there.
 
     A gateway with a key for real money says first what it will do, and asks. Exit code 1 when something failed and
     will be tried again, 3 when something is parked: see `--parked`, then `rating stripe retry`.

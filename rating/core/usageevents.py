@@ -1,10 +1,11 @@
-"""Usage events: closed windows as a gateway is told them, one whole number for each customer, meter and hour.
+"""Usage events: closed windows as a gateway is told them, one whole number for each customer, meter and hour, or day.
 
 Decides what is added up into one event, what its name is and which events a correction needs. A gateway of this kind
 keeps the last number it was told for an hour: telling it twice is nothing, and a correction tells the hour's new total,
 zero where nothing is left of it. Nothing is ever taken back by another call, which would have to come within a day.
 
-A window of an hour or longer is one event in the hour it begins in; shorter ones are summed to their hour.
+A window of an hour or longer is one event in the hour it begins in; shorter ones are summed to their hour. A gateway
+whose grain is a day is told days of UTC instead; all that is said of hours here holds for its days.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from rating.core.canonical import digest
 from rating.core.offers import RECENT, RemoteContract, RemoteMeter
@@ -21,6 +23,7 @@ from rating.core.publications import usage_subject
 from rating.core.windows import Adjustment, Usage
 
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 INSIDE = timedelta(seconds=1)
 """How far inside its window an event lies, so that no rule about bounds decides which period it belongs to."""
 OLDEST = RECENT
@@ -31,6 +34,18 @@ AHEAD = timedelta(minutes=5)
 
 _NAME = re.compile(r"rating:(?P<hour>\d{8}T\d{4}):(?P<revision>\d+)\.(?P<attempt>\d+):(?P<whom>[0-9a-f]{24})", re.ASCII)
 """As `event_name` writes it."""
+
+
+class Share(NamedTuple):
+    """What of an event was used under one contract."""
+
+    subscription: str
+    """The contract's."""
+    products: tuple[str, ...]
+    """What is sold by it under the contract: each is charged for all of it."""
+    at: datetime
+    """The middle of what the contract has of the hour: no clock or bound a little off makes it another period's."""
+    value: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,8 @@ class UsageEvent:
     value: int
     name: str
     """The same for the same number about the same hour, and for no other."""
+    shares: tuple[Share, ...] = ()
+    """By contract, for gateways that are told of subscriptions; they sum to the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +77,7 @@ class Bucket:
     revision: int
     """Grows with every window that is closed in it and every adjustment of one."""
     adjusted: tuple[Adjustment, ...] = ()
+    grain: timedelta = HOUR
 
     @property
     def subject(self) -> str:
@@ -68,25 +86,27 @@ class Bucket:
     @property
     def span(self) -> Period:
         """What its windows begin in."""
-        return Period(self.hour, self.hour + HOUR)
+        return Period(self.hour, self.hour + self.grain)
 
     def of(self, customer: str) -> str:
         """The subject of one customer's event alone, where it had to be parked."""
         return f"{self.subject}/{customer}"
 
 
-def buckets(meter: str, closed: Iterable[datetime], adjustments: Iterable[Adjustment]) -> tuple[Bucket, ...]:
-    """The hours of a meter with these closed windows, oldest first."""
+def buckets(
+    meter: str, closed: Iterable[datetime], adjustments: Iterable[Adjustment], grain: timedelta = HOUR
+) -> tuple[Bucket, ...]:
+    """The hours of a meter with these closed windows, oldest first; or its days."""
     starts: dict[datetime, list[datetime]] = {}
     for start in closed:
-        starts.setdefault(align(start, HOUR), []).append(start)
+        starts.setdefault(align(start, grain), []).append(start)
     adjusted: dict[datetime, list[Adjustment]] = {}
     for one in adjustments:
-        adjusted.setdefault(align(one.window.start, HOUR), []).append(one)
+        adjusted.setdefault(align(one.window.start, grain), []).append(one)
     found = []
     for hour, theirs in sorted(starts.items()):
         changes = tuple(adjusted.get(hour, ()))
-        found.append(Bucket(meter, hour, min(theirs), len(theirs), len(theirs) - 1 + len(changes), changes))
+        found.append(Bucket(meter, hour, min(theirs), len(theirs), len(theirs) - 1 + len(changes), changes, grain))
     return tuple(found)
 
 
@@ -118,13 +138,13 @@ class Counted:
             for consumer in {member.consumer for member in contract.members}:
                 self._of.setdefault(consumer, []).append(contract)
 
-    def told(self, meter: str, consumer: str, instant: datetime) -> Iterator[tuple[RemoteMeter, str]]:
-        """The remote meters and the customer that usage of a consumer at that instant belongs to."""
+    def told(self, meter: str, consumer: str, instant: datetime) -> Iterator[tuple[RemoteMeter, RemoteContract]]:
+        """The remote meters and the contract that usage of a consumer at that instant belongs to."""
         for contract in self._of.get(consumer, ()):
             if any(member.consumer == consumer and member.holds(instant) for member in contract.members):
                 for remote in dict.fromkeys(contract.offer.meters):
                     if remote.meter == meter:
-                        yield remote, contract.customer
+                        yield remote, contract
 
 
 def events(
@@ -134,44 +154,75 @@ def events(
     dimensions: Sequence[str],
     *,
     known: bool,
+    grown: bool = True,
 ) -> tuple[UsageEvent, ...]:
     """What a gateway is told of an hour, sorted by meter and customer.
 
     `rows` are the usage of its windows by their start, adjustments added; `dimensions` those of the meter, in their
     order. `known`: it was told of this hour before, so only customers of adjusted consumers are told again, and with
-    zero where nothing is left; of an hour with several windows, all of them.
+    zero where nothing is left; of an hour with several windows that has `grown` by one since, all of them.
     """
-    totals: dict[tuple[str, str], int] = {}
+    totals: dict[tuple[str, str], dict[str, int]] = {}
     touched: set[tuple[str, str]] = set()
+    contracts: dict[str, RemoteContract] = {}
     for change in bucket.adjusted:
         for row in change.rows:
-            for remote, customer in counted.told(bucket.meter, row.consumer, change.window.start):
-                touched.add((remote.key, customer))
-    if known:
-        totals = dict.fromkeys(touched, 0)
+            for remote, contract in counted.told(bucket.meter, row.consumer, change.window.start):
+                touched.add((remote.key, contract.customer))
+                if known:
+                    contracts[contract.subscription] = contract
+                    totals.setdefault((remote.key, contract.customer), {})[contract.subscription] = 0
     for start, usage in rows:
-        for remote, customer in counted.told(bucket.meter, usage.consumer, start):
+        for remote, contract in counted.told(bucket.meter, usage.consumer, start):
             if _matches(remote, dimensions, usage):
-                key = (remote.key, customer)
-                totals[key] = totals.get(key, 0) + usage.quantity
-    if known and bucket.windows == 1:
+                contracts[contract.subscription] = contract
+                theirs = totals.setdefault((remote.key, contract.customer), {})
+                theirs[contract.subscription] = theirs.get(contract.subscription, 0) + usage.quantity
+    if known and (bucket.windows == 1 or not grown):
         totals = {key: value for key, value in totals.items() if key in touched}
     return tuple(
-        UsageEvent(key, customer, bucket.hour, bucket.first + INSIDE, value, event_name(key, customer, bucket))
-        for (key, customer), value in sorted(totals.items())
+        UsageEvent(
+            key,
+            customer,
+            bucket.hour,
+            bucket.first + INSIDE,
+            sum(theirs.values()),
+            event_name(key, customer, bucket),
+            tuple(_share(bucket, contracts[one], key, value) for one, value in sorted(theirs.items())),
+        )
+        for (key, customer), theirs in sorted(totals.items())
     )
 
 
-def fees(contract: RemoteContract, now: datetime) -> Iterator[tuple[Bucket, UsageEvent]]:
+def _share(bucket: Bucket, contract: RemoteContract, meter: str, value: int) -> Share:
+    begin = max(bucket.hour, contract.start)
+    end = bucket.span.end if contract.end is None else max(min(bucket.span.end, contract.end), begin)
+    products = tuple(price.product for price in contract.offer.prices if price.meter.key == meter)
+    middle = begin + timedelta(seconds=(end - begin) // timedelta(seconds=2))
+    return Share(contract.subscription, products, middle, value)
+
+
+def fees(contract: RemoteContract, now: datetime, grain: timedelta = HOUR) -> Iterator[tuple[Bucket, UsageEvent]]:
     """One unit of each fee in arrears for each billing period that has begun and is billed."""
     (member, *_) = contract.members
     for meter in contract.offer.fees:
         for period in contract.periods:
             if period.start <= now and member.start < period.end and member.holds(max(period.start, member.start)):
-                bucket = Bucket(meter.key, period.start, period.start, 1, 0)
+                bucket = Bucket(meter.key, period.start, period.start, 1, 0, (), grain)
                 name = event_name(meter.key, contract.customer, bucket)
                 at = period.start + INSIDE
-                yield bucket, UsageEvent(meter.key, contract.customer, bucket.hour, at, 1, name)
+                yield (
+                    bucket,
+                    UsageEvent(
+                        meter.key,
+                        contract.customer,
+                        bucket.hour,
+                        at,
+                        1,
+                        name,
+                        (_share(bucket, contract, meter.key, 1),),
+                    ),
+                )
 
 
 def event_name(meter: str, customer: str, bucket: Bucket, attempt: int = 0) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rating.core.offers import Offered, RemoteContract
 from rating.core.periods import stamp
-from rating.core.publications import Outcome, begun_at, due_at, subscription_subject
+from rating.core.publications import Outcome, begun_at, due_at, revivals, subscription_subject
 from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable
 from rating.jobs.contracts import Contracts
 from rating.jobs.rounds import Round
@@ -71,11 +71,8 @@ class _Carrier:
         if (at := due_at(entries)) is not None and at > self._round.now:
             self._round.waiting.append(f"{contract.subscription}: tried again at {stamp(at.replace(microsecond=0))}")
             return
-        missing = [price.key for price in contract.offer.prices if (f"price/{price.key}", "") not in self._round.names]
-        if missing:
-            self._round.waiting.append(
-                f"{contract.subscription}: its prices do not stand there yet; `rating stripe apply`"
-            )
+        if lacks := self._round.gateway.lacks(contract, self._round.called):
+            self._round.waiting.append(f"{contract.subscription}: {lacks}")
             return
         if self._round.dry:
             self.subscribed.append((contract.subscription, "would be changed" if made else "would be made"))
@@ -83,7 +80,12 @@ class _Carrier:
         if begun_at(entries) is None:
             entries = self._round.enter(entries, contract.subject, Outcome.BEGUN)
         trail = KeptTrail(
-            self._round.book, self._round.name, contract.subject, self._round.clock, begun_at=begun_at(entries)
+            self._round.book,
+            self._round.name,
+            contract.subject,
+            self._round.clock,
+            begun_at=begun_at(entries),
+            revived=revivals(entries),
         )
         buyer = self._parties.customer(contract.customer)
         try:

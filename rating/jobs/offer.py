@@ -28,7 +28,7 @@ from rating.core.subscriptions import Subscription
 from rating.errors import Finding
 from rating.jobs.contracts import Contracts
 from rating.jobs.trails import KeptTrail
-from rating.ports import Book, UsageGateway
+from rating.ports import Book, OfferGateway, UsageGateway
 
 CLAIM = "offer"
 TAXED = "the catalogue's tax rules decide what an invoice is taxed, and the gateway would not add it"
@@ -83,14 +83,14 @@ def _in_force(contracts: Contracts, subscription: Subscription, now: datetime) -
     return contracts.plan(subscription.plan, max(begun, subscription.start))[0]
 
 
-def changes(gateway: UsageGateway, wanted: Offered) -> tuple[Provision, ...]:
+def changes(gateway: OfferGateway, wanted: Offered) -> tuple[Provision, ...]:
     """What differs there from what is wanted. Changes nothing."""
     return provisions(wanted.meters, wanted.prices, gateway.standing())
 
 
 def apply(
     book: Book,
-    gateway: UsageGateway,
+    gateway: OfferGateway,
     wanted: Offered,
     *,
     now: datetime,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rating.core.meters import Meter
 from rating.core.offers import Offered, RemoteContract
-from rating.core.periods import Period, stamp
+from rating.core.periods import Period, align, stamp
 from rating.core.publications import Outcome, Progress, following, revivals
 from rating.core.usageevents import (
     AHEAD,
@@ -34,7 +34,7 @@ from rating.jobs.carry_subscriptions import carry
 from rating.jobs.contracts import Contracts
 from rating.jobs.offer import offered
 from rating.jobs.rounds import USAGE, Round
-from rating.ports import Book, UsageGateway
+from rating.ports import AdjustmentEntry, Book, UsageGateway
 
 LOAD = 10_000
 """Events told before it is written down that they were: what a crash repeats at most."""
@@ -112,7 +112,7 @@ class _Load:
 
 class _Usage:
     def __init__(self, round: Round, meters: Mapping[str, Meter]) -> None:
-        self._round, self._meters = round, meters
+        self._round, self._meters, self._grain = round, meters, round.gateway.grain
         self.hours = 0
         """Of meters, told or found to have nothing to tell."""
         self.sent: list[UsageEvent] = []
@@ -158,36 +158,59 @@ class _Usage:
         theirs = [one for one in contracts if any(m.meter == meter for m in one.offer.meters)]
         begins = min(since for one in theirs if (since := self._round.since(one)) is not None)
         span = Period(begins, max(begins, self._round.now))
-        adjustments = [entry.adjustment for entry in self._round.book.adjustments(span, meter)]
-        hours = buckets(meter, self._round.book.closed(meter, span), adjustments)
+        entries = self._round.book.adjustments(span, meter)
+        adjustments = [entry.adjustment for entry in entries]
+        hours = buckets(meter, self._round.book.closed(meter, span), adjustments, self._grain)
         everybody, newcomers = Counted(theirs), Counted([one for one in fresh if one in theirs])
         first = min((since for one in fresh if (since := self._round.since(one)) is not None), default=self._round.now)
         wanted = [
             bucket
             for bucket in hours
-            if bucket.subject not in done or (bucket.hour >= first and any(one in theirs for one in fresh))
+            if (bucket.subject not in done or (bucket.hour >= first and any(one in theirs for one in fresh)))
+            and self._over(bucket)
         ]
         for run in runs([bucket for bucket in wanted if self._round.may(bucket.subject)]):
             rows = self._rows(meter, Period(run[0].hour, run[-1].span.end))
             for bucket in run:
                 # Who came later than the others were told of this hour is told it alone.
                 late = bucket.subject in done
+                told = not late and _base(bucket) in known
                 found = events(
                     bucket,
                     rows.get(bucket.hour, ()),
                     newcomers if late else everybody,
                     self._meters[meter].dimensions if meter in self._meters else (),
-                    known=not late and _base(bucket) in known,
+                    known=told,
+                    grown=not told or self._grown(bucket, done, entries),
                 )
                 self._add(load, bucket, found, contracts, "" if late else bucket.subject)
                 if len(load.events) >= LOAD:
                     load = self._tell(load)
         return load
 
+    def _over(self, bucket: Bucket) -> bool:
+        """Is a day over, with its last window closed or an hour late? An hour is told while it lasts."""
+        if bucket.grain == HOUR:
+            return True
+        meter = self._meters.get(bucket.meter)
+        whole = meter is None or bucket.windows * meter.window >= bucket.grain
+        return bucket.span.end + (timedelta() if whole or meter is None else meter.settling + HOUR) <= self._round.now
+
+    def _grown(self, bucket: Bucket, done: frozenset[str], adjusted: Sequence[AdjustmentEntry]) -> bool:
+        """Was a window closed in it since it was told? When in doubt, yes: then all of it is told again."""
+        told = next((one for one in range(bucket.revision - 1, -1, -1) if f"{_base(bucket)}/{one}" in done), None)
+        entries = () if told is None else self._round.book.progressed(self._round.name, f"{_base(bucket)}/{told}")
+        if told is None or not entries:
+            return True
+        changes = [one for one in adjusted if bucket.span.contains(one.adjustment.window.start)]
+        return told + 1 - sum(one.at <= entries[-1].at for one in changes) != bucket.windows
+
     def _fees(self, contract: RemoteContract, done: frozenset[str], load: _Load) -> _Load:
         since = self._round.since(contract)
-        for bucket, event in fees(contract, self._round.now):
+        for bucket, event in fees(contract, self._round.now, self._grain):
             subject = bucket.of(contract.customer)
+            if not self._over(bucket):
+                continue
             if since is not None and bucket.hour >= since and subject not in done and self._round.may(subject):
                 if revivals(self._round.open.get(subject, ())):
                     continue
@@ -206,7 +229,7 @@ class _Usage:
             found: list[tuple[Bucket, UsageEvent]] = [
                 (bucket, event)
                 for one in theirs
-                for bucket, event in fees(one, self._round.now)
+                for bucket, event in fees(one, self._round.now, self._grain)
                 if (bucket.meter, bucket.hour) == (meter, hour)
             ]
             if not found:
@@ -220,12 +243,12 @@ class _Usage:
     def _of_one(
         self, meter: str, hour: datetime, contracts: Sequence[RemoteContract]
     ) -> list[tuple[Bucket, UsageEvent]]:
-        span = Period(hour, hour + HOUR)
+        span = Period(hour, hour + self._grain)
         adjustments = [entry.adjustment for entry in self._round.book.adjustments(span, meter)]
         dimensions = self._meters[meter].dimensions if meter in self._meters else ()
         return [
             (bucket, event)
-            for bucket in buckets(meter, self._round.book.closed(meter, span), adjustments)
+            for bucket in buckets(meter, self._round.book.closed(meter, span), adjustments, self._grain)
             for event in events(
                 bucket, self._rows(meter, span).get(hour, ()), Counted(contracts), dimensions, known=False
             )
@@ -234,7 +257,7 @@ class _Usage:
     def _rows(self, meter: str, span: Period) -> dict[datetime, list[tuple[datetime, Usage]]]:
         found: dict[datetime, list[tuple[datetime, Usage]]] = {}
         for row in self._round.book.usage(span, meter):
-            hour = row.window.start.replace(minute=0, second=0, microsecond=0)
+            hour = align(row.window.start, self._grain)
             found.setdefault(hour, []).append((row.window.start, row.usage))
         return found
 
@@ -299,9 +322,8 @@ class _Usage:
             self.sent += load.events
             self.hours += len(load.subjects)
             return _Load()
-        customers = {event.customer: self._round.names.get((f"customer/{event.customer}", "")) for event in load.events}
         try:
-            declined = self._round.gateway.report(load.events, {k: v for k, v in customers.items() if v is not None})
+            declined = self._round.gateway.report(load.events, self._round.called)
         except EdgeUnavailable as error:
             for subject in load.subjects:
                 if not subject.startswith("backlog/"):

@@ -66,6 +66,10 @@ class Round:
         """Is nothing more to be done in it?"""
         return bool(self.away) or self.stopping()
 
+    def called(self, subject: str, part: str = "") -> str | None:
+        """What the gateway calls it; the `Names` of `ports`."""
+        return self.names.get((subject, part))
+
     def since(self, contract: RemoteContract) -> datetime | None:
         """From when the gateway has the subscription; None when it has none."""
         start = self.names.get((subscription_subject(contract.subscription), "start"))

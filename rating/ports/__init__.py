@@ -12,7 +12,15 @@ from rating.ports.book import (
     UsageRow,
 )
 from rating.ports.notices import Notices, Notifier
-from rating.ports.publishing import InvoiceGateway, Publications, Trail, Unreported, UsageGateway
+from rating.ports.publishing import (
+    InvoiceGateway,
+    Names,
+    OfferGateway,
+    Publications,
+    Trail,
+    Unreported,
+    UsageGateway,
+)
 from rating.ports.services import TaxService
 from rating.ports.showing import (
     Boards,
@@ -58,8 +66,10 @@ __all__ = [
     "KeptCatalogue",
     "Kind",
     "Mark",
+    "Names",
     "Notices",
     "Notifier",
+    "OfferGateway",
     "Publications",
     "Reconcilable",
     "Rendered",

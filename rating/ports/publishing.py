@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -112,13 +112,20 @@ class Unreported(NamedTuple):
     why: str
 
 
+class Names(Protocol):
+    """What a gateway calls things of ours, as its trails have kept it."""
+
+    def __call__(self, subject: str, part: str = "") -> str | None:
+        """Its name of that part of the subject; None when it is not known."""
+
+
 class UsageGateway(Protocol):
-    """Somebody who is told what was used, rates it by prices that were written there, and collects it.
+    """Somebody who is told what was used, rates it by prices that are written there, and collects it.
 
-    It keeps the last number it was told for one customer, meter and hour. What it was told of a period is final once
-    the period's invoice is.
+    It keeps the last number it was told for one customer, meter and hour, or day. What it was told of a period is final
+    once the period's invoice is.
 
-    Raises (every method but `decimals`):
+    Raises (`subscribe` and `report`):
         EdgeUnavailable: not reached, failing, or asked to wait (`retry_after`); a retry may succeed.
         EdgeRefused: it was understood and declined, or cannot be said in the gateway's terms.
         EdgeDisagrees: what is there contradicts what we know.
@@ -129,11 +136,40 @@ class UsageGateway(Protocol):
         """Names it among all gateways, for ever: entries of the book are kept under it."""
 
     @property
+    def grain(self) -> timedelta:
+        """What one number is about: an hour, or a day of UTC, which is told when it is over. The same for ever."""
+
+    @property
     def grace(self) -> timedelta:
         """How long after the end of a billing period usage of it still counts."""
 
     def decimals(self, currency: Currency) -> int | None:
         """How many decimals its amounts in this currency have; None where it cannot bill it exactly. Calls nobody."""
+
+    def lacks(self, contract: RemoteContract, names: Names) -> str:
+        """What has to be made there, or written down here, before the contract can stand there; "" for nothing.
+
+        Calls nobody.
+        """
+
+    def subscribe(self, contract: RemoteContract, buyer: Customer | None, trail: Trail, *, now: datetime) -> str:
+        """Make the subscription stand there as the contract says: its prices, from when, until when.
+
+        It begins with the billing period in which it is first asked for, or with the contract. A change of prices
+        holds from the billing period under way on; an end is carried, also one that has passed. Its name is kept under
+        `subscription_subject`, once, however often it is asked and wherever it was cut off, and as its part `start`
+        the second from which usage is told. What only a person can do there is refused, and said.
+        """
+
+    def report(self, events: Sequence[UsageEvent], names: Names) -> Sequence[Unreported]:
+        """Tell it these numbers; one that stands there already is nothing.
+
+        Returns what it declined. After an exception any of them may have been told; to tell all again is nothing.
+        """
+
+
+class OfferGateway(UsageGateway, Protocol):
+    """A UsageGateway whose meters, products and prices are made by us, from the catalogue. Raises as that does."""
 
     def standing(self) -> Standing:
         """What of ours stands there, put away or not. Changes nothing."""
@@ -143,18 +179,4 @@ class UsageGateway(Protocol):
 
         The names of what is made are kept on the trail, under the provision's subject. The meter of a price, and the
         product of it, are known to the trail by then.
-        """
-
-    def subscribe(self, contract: RemoteContract, buyer: Customer | None, trail: Trail, *, now: datetime) -> str:
-        """Make the subscription stand there as the contract says: its prices, from when, until when.
-
-        It begins with the billing period in which it is first asked for, or with the contract. A change of prices
-        holds from the billing period under way on; an end is carried, also one that has passed. Its name is kept under
-        `subscription_subject`, once, however often it is asked and wherever it was cut off.
-        """
-
-    def report(self, events: Sequence[UsageEvent], customers: Mapping[str, str]) -> Sequence[Unreported]:
-        """Tell it these numbers; an event of a name it knows is nothing. `customers` are its names of the customers.
-
-        Returns what it declined. After an exception any of them may have been told; to tell all again is nothing.
         """

@@ -27,6 +27,10 @@ MOST_REQUESTS, MOST_WORKERS = 100, 16
 
 LONGEST_GRACE = 72
 """Hours. The most that Stripe lets an account choose is no longer than that."""
+LONGEST_PENDING = 1200
+"""Hours. The fifty days that Chargebee lets an invoice stay pending."""
+LATEST_RENEWAL = 11
+"""Hours after midnight in UTC: at noon the next day begins to weigh."""
 
 _KEY = re.compile(r"(sk|rk)_(test|live)_[A-Za-z0-9_]+\Z")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -75,6 +79,29 @@ def _link(value: object) -> str:
     if not isinstance(value, str) or urlsplit(value).scheme != "https" or value.count("{number}") != 1:
         raise ValueError("is no link to a document; write https://billing.example/invoices/{number}")
     return value
+
+
+def _remote(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[^\s/]{1,100}", value):
+        raise ValueError("is no name of theirs; write it as it stands there, without spaces or slashes")
+    return value
+
+
+def _product(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[^/]+/(charge/.+|fee(/.+)?)", value):
+        raise ValueError("is no product of ours; write PLAN/charge/CHARGE or PLAN/fee/FEE")
+    return value
+
+
+def _ours(value: object) -> str:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError("is no subscription of ours; `rating subscriptions list` shows them")
+    return value
+
+
+Remote = Annotated[str, PlainValidator(_remote)]
+Ours = Annotated[str, PlainValidator(_ours)]
+Product = Annotated[str, PlainValidator(_product)]
 
 
 def _day(value: object) -> date:
@@ -165,7 +192,33 @@ class FilesSpec(GatewaySpec):
             yield "live", "is true, and files move no money", "leave it away"
 
 
-class ChargebeeSpec(GatewaySpec):
+class RecordsSpec(GatewaySpec):
+    """Where our invoices are collected, or our usage is rated by prices that a person writes there."""
+
+    mode: Literal["invoices", "usage"] = "invoices"
+    subscriptions: dict[Ours, Remote] = Field(default_factory=dict)
+    """In usage mode: what subscriptions of ours are called there, where a customer has several."""
+
+    @property
+    def products(self) -> Mapping[str, str]:
+        """What each product of ours is called there, under which usage is recorded."""
+        return {}
+
+    _word = ""
+
+    def records_mistakes(self) -> Iterator[tuple[str, str, str]]:
+        if self.mode == "usage" and not self.products:
+            hint = f"write {self._word}: {{pro/charge/api_calls: THEIR_NAME}}; `rating publish --dry-run` names all"
+            yield "mode", f"is usage, and no {self._word} are named", hint
+        if self.mode == "invoices":
+            for entry in (self._word, "subscriptions", "grace_hours"):
+                if entry in self.model_fields_set:
+                    yield entry, "is read with mode: usage only", "write mode: usage, or leave it away"
+        if self.mode == "usage" and self.since is not None:
+            yield "since", "is about invoices, and usage is told from the billing period under way on", "leave it away"
+
+
+class ChargebeeSpec(RecordsSpec):
     """A site of Chargebee's."""
 
     kind: Literal["chargebee"]
@@ -173,6 +226,16 @@ class ChargebeeSpec(GatewaySpec):
     key: Annotated[str, PlainValidator(_chargebee_key)] = Field(repr=False)
     url: Annotated[str, PlainValidator(_local_url)] = ""
     """Chargebee itself when empty."""
+    items: dict[Product, Remote] = Field(default_factory=dict)
+    """In usage mode: the metered item price of each product, `pro/charge/api_calls: api-calls-USD-Monthly`."""
+    grace_hours: Annotated[int, _between(1, LONGEST_PENDING)] = 24
+    """In usage mode: how long a period's invoice stays pending there, as the site's settings say."""
+
+    _word = "items"
+
+    @property
+    def products(self) -> Mapping[str, str]:
+        return self.items
 
     @property
     def real_money(self) -> bool:
@@ -181,9 +244,10 @@ class ChargebeeSpec(GatewaySpec):
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
         yield from _of_key(self)
         yield from _of_url(self, self.url)
+        yield from self.records_mistakes()
 
 
-class RecurlySpec(GatewaySpec):
+class RecurlySpec(RecordsSpec):
     """A site of Recurly's. Its keys do not say whether they are for real money, so `live` does."""
 
     kind: Literal["recurly"]
@@ -192,6 +256,16 @@ class RecurlySpec(GatewaySpec):
     live: bool
     url: Annotated[str, PlainValidator(_local_url)] = ""
     """Recurly itself when empty."""
+    add_ons: dict[Product, Remote] = Field(default_factory=dict)
+    """In usage mode: the code of the usage add-on of each product, `pro/charge/api_calls: api_calls`."""
+    grace_hours: Annotated[int, _between(1, LATEST_RENEWAL)] = 6
+    """In usage mode: how many hours after midnight in UTC subscriptions renew there, at the earliest."""
+
+    _word = "add_ons"
+
+    @property
+    def products(self) -> Mapping[str, str]:
+        return self.add_ons
 
     @property
     def real_money(self) -> bool:
@@ -199,6 +273,7 @@ class RecurlySpec(GatewaySpec):
 
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
         yield from _of_url(self, self.url)
+        yield from self.records_mistakes()
 
 
 KINDS: Mapping[str, type[GatewaySpec]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rating.errors import SpecError
-from rating.specs.gateways import collection, gateways
+from rating.specs.gateways import ChargebeeSpec, RecurlySpec, collection, gateways
 
 STRIPE = "kind: stripe, key: sk_test_51HfooBARbazQUX"
 KEY = "sk_test_51HfooBARbazQUX"
@@ -103,6 +103,27 @@ def test_every_kind_in_a_line() -> None:
     assert "0123456789abcdef" not in repr(found)
 
 
+CHARGEBEE = "kind: chargebee, site: x, key: test_0123456789"
+RECURLY = "kind: recurly, key: 0123456789abcdef0123, live: false"
+ADD_ONS = "mode: usage, add_ons: {p/charge/calls: calls}"
+
+
+def test_usage_is_told_under_their_names() -> None:
+    found = gateways(
+        "g.yaml",
+        f"""
+        gateways:
+          cb: {{{CHARGEBEE}, mode: usage, items: {{"p/charge/calls/eu, gold": calls-USD-Monthly, p/fee: fee-USD}}}}
+          rec: {{{RECURLY}, {ADD_ONS}, subscriptions: {{acme/p/2026-10-01: e28zov4fw0v2}}, grace_hours: 3}}
+        """,
+    )
+    told = [spec for spec in found.values() if isinstance(spec, ChargebeeSpec | RecurlySpec)]
+    assert [(spec.mode, dict(spec.products), spec.grace_hours) for spec in told] == [
+        ("usage", {"p/charge/calls/eu, gold": "calls-USD-Monthly", "p/fee": "fee-USD"}, 24),
+        ("usage", {"p/charge/calls": "calls"}, 3),
+    ]
+
+
 @pytest.mark.parametrize(
     ("written", "said"),
     [
@@ -120,6 +141,20 @@ def test_every_kind_in_a_line() -> None:
             "would send a key for real money elsewhere",
         ),
         ("{kind: recurly, key: 01-23, live: false}", "is not a private key of Recurly's"),
+        (
+            f"{{{CHARGEBEE}, mode: usage}}",
+            "is usage, and no items are named; write items: {pro/charge/api_calls: THEIR",
+        ),
+        (f"{{{RECURLY}, mode: usage, add_ons: {{}}}}", "is usage, and no add_ons are named"),
+        (f"{{{CHARGEBEE}, mode: metered}}", "mode"),
+        (f"{{{CHARGEBEE}, items: {{p/fee: x}}}}", "is read with mode: usage only"),
+        (f"{{{RECURLY}, grace_hours: 3}}", "is read with mode: usage only; write mode: usage, or leave it away"),
+        (f"{{{RECURLY}, {ADD_ONS}, grace_hours: 12}}", "is not a whole number from 1 to 11"),
+        (f"{{{RECURLY}, {ADD_ONS}, since: 2026-11-01}}", "usage is told from the billing period under way on"),
+        (f"{{{RECURLY}, mode: usage, add_ons: {{calls: x}}}}", "is no product of ours; write PLAN/charge/CHARGE"),
+        (f"{{{RECURLY}, mode: usage, add_ons: {{p/fee: a b}}}}", "is no name of theirs"),
+        (f"{{{RECURLY}, {ADD_ONS}, subscriptions: {{s: a/b}}}}", "is no name of theirs"),
+        (f"{{{RECURLY}, {ADD_ONS}, items: {{p/fee: x}}}}", "items"),
     ],
 )
 def test_mistakes_about_other_collectors(written: str, said: str) -> None:

@@ -6,7 +6,7 @@ Decides what an error means for the next attempt. The key is never part of what 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -80,9 +80,11 @@ class Site:
                 raise EdgeUnavailable(f"{what}: {self._where}: {_plain(error)}") from error
             raise
 
-    def every(self, what: str, listing: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
-        """Entries of all pages of a list; a page that is not asked for by size has ten."""
-        page: dict[str, Any] = {"limit": 100}
+    def every(
+        self, what: str, listing: Callable[..., Any], *arguments: Any, where: Mapping[str, Any] | None = None
+    ) -> Iterator[Any]:
+        """Entries of all pages of a list, filtered; a page that is not asked for by size has ten."""
+        page: dict[str, Any] = {**(where or {}), "limit": 100}
         while True:
             found: Any = self.ask(what, listing, *arguments, page)
             yield from found.list

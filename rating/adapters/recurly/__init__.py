@@ -1,5 +1,6 @@
-"""Recurly as a gateway: one purchase for each invoice of ours. Needs the extra `recurly`."""
+"""Recurly as a gateway: our papers as purchases, or our usage. Needs the extra `recurly`."""
 
 from rating.adapters.recurly.gateway import RecurlyGateway
+from rating.adapters.recurly.usage import RecurlyUsage
 
-__all__ = ["RecurlyGateway"]
+__all__ = ["RecurlyGateway", "RecurlyUsage"]

@@ -66,7 +66,7 @@ class Account:
             raise self.translated(error, what) from error
         except (http.client.HTTPException, OSError) as error:
             raise EdgeUnavailable(f"{what}: Recurly cannot be reached: {self._plain(error)}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             # The library reads every answer as one of Recurly's; one of a proxy between us breaks it.
             raise EdgeUnavailable(f"{what}: what answered is not Recurly: {self._plain(error)}") from error
 

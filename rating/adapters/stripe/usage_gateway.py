@@ -1,8 +1,8 @@
-"""Stripe as one that rates what is reported: the UsageGateway of `ports`, out of its parts."""
+"""Stripe as one that rates what is reported: the OfferGateway of `ports`, out of its parts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -15,8 +15,9 @@ from rating.core.money import Currency
 from rating.core.offers import RemoteContract
 from rating.core.parties import Customer
 from rating.core.provisions import Provision, Standing
-from rating.core.usageevents import UsageEvent
-from rating.ports import Trail, Unreported
+from rating.core.publications import customer_subject
+from rating.core.usageevents import HOUR, UsageEvent
+from rating.ports import Names, Trail, Unreported
 
 GRACE = timedelta(hours=1)
 """How long Stripe keeps the draft of a period's invoice, unless the account's settings say longer."""
@@ -59,11 +60,19 @@ class StripeUsage:
         return self._account.name
 
     @property
+    def grain(self) -> timedelta:
+        return HOUR
+
+    @property
     def grace(self) -> timedelta:
         return self._grace
 
     def decimals(self, currency: Currency) -> int | None:
         return exact_exponent(currency)
+
+    def lacks(self, contract: RemoteContract, names: Names) -> str:
+        made = all(names(f"price/{price.key}") is not None for price in contract.offer.prices)
+        return "" if made else "its prices do not stand there yet; `rating stripe apply`"
 
     def standing(self) -> Standing:
         return self._catalogue.standing()
@@ -75,5 +84,6 @@ class StripeUsage:
         customer = self._customers.name(contract.customer, buyer, trail, now=now)
         return self._subscriptions.carry(contract, customer, trail, now=now)
 
-    def report(self, events: Sequence[UsageEvent], customers: Mapping[str, str]) -> Sequence[Unreported]:
-        return self._meters.report(events, customers)
+    def report(self, events: Sequence[UsageEvent], names: Names) -> Sequence[Unreported]:
+        customers = {event.customer: names(customer_subject(event.customer)) for event in events}
+        return self._meters.report(events, {ours: name for ours, name in customers.items() if name is not None})

@@ -13,7 +13,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import chargebee
 
-from .services import Answer, Refusal, Service
+from .chargebee_usages import Usages
+from .chargebee_usages import refused as _refused
+from .services import Answer, Service
 
 _PART = re.compile(r"\[([^\]]*)\]")
 KEY = "test_AbCdEf0123456789"
@@ -31,6 +33,7 @@ class ChargebeeSite(Service):
         self.invoices: dict[str, dict[str, Any]] = {}
         self.notes: dict[str, dict[str, Any]] = {}
         self.payments: dict[str, list[dict[str, Any]]] = {}
+        self.usages = Usages()
         self.remembered.clear()
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: str) -> Answer:
@@ -38,6 +41,9 @@ class ChargebeeSite(Service):
             raise _refused(401, "api_authentication_failed", "no key")
         parts = [unquote(part) for part in urlsplit(path).path.split("/")[3:]]
         said = _nested(body)
+        usage = self.usages.answer(method, parts, dict(parse_qsl(urlsplit(path).query)), said)
+        if usage is not None:
+            return usage
         match method, parts:
             case "POST", ["customers"]:
                 _checked(chargebee.Customer.CreateParams, said)
@@ -130,11 +136,6 @@ class ChargebeeSite(Service):
         if name not in among:
             raise _refused(404, "resource_not_found", f"{name} not found")
         return among[name]
-
-
-def _refused(status: int, code: str, message: str, param: str | None = None) -> Refusal:
-    said = {"message": message, "api_error_code": code, "type": "invalid_request", "param": param}
-    return Refusal(status, {**said, "error_code": code, "http_status_code": status, "error_msg": message})
 
 
 def _nested(body: str) -> dict[str, Any]:

@@ -12,7 +12,10 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from .services import Answer, Refusal, Service
+from .recurly_usages import Usages
+from .recurly_usages import only as _only
+from .recurly_usages import refused as _refused
+from .services import Answer, Service
 
 KEY = "recurly0123456789abcdef"
 PURCHASE = {"currency", "account", "collection_method", "po_number", "net_terms", "customer_notes", "line_items"}
@@ -33,6 +36,7 @@ class RecurlySite(Service):
     def clear(self) -> None:
         self.invoices: dict[str, dict[str, Any]] = {}
         self.accounts: set[str] = set()
+        self.usages = Usages()
         self.adds = Decimal(0)
         """What the site puts on each purchase by itself."""
         self.remembered.clear()
@@ -43,6 +47,9 @@ class RecurlySite(Service):
         parts = urlsplit(path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         said = json.loads(body) if body else {}
+        usage = self.usages.answer(method, [unquote(part) for part in parts.path.split("/")[1:]], query, said)
+        if usage is not None:
+            return usage
         match method, [unquote(part) for part in parts.path.split("/")[1:]]:
             case "POST", ["purchases", "preview"]:
                 foreseen = {"object": "invoice", "type": "charge", "total": float(self._comes_to(said))}
@@ -119,12 +126,3 @@ class RecurlySite(Service):
         if number not in self.invoices:
             raise _refused(404, "not_found", f"no invoice {number}")
         return self.invoices[number]
-
-
-def _refused(status: int, kind: str, message: str) -> Refusal:
-    return Refusal(status, {"error": {"type": kind, "message": message}}, {"X-Request-Id": "r1"})
-
-
-def _only(said: Mapping[str, Any], known: set[str]) -> None:
-    if set(said) - known:
-        raise _refused(400, "bad_request", f"unknown: {sorted(set(said) - known)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -53,9 +54,11 @@ class Service:
                 self.send_response(status)
                 for name, value in {"Content-Type": "application/json", **headers}.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(content)))
+                if status != HTTPStatus.NO_CONTENT:
+                    self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(content)
+                if status != HTTPStatus.NO_CONTENT:
+                    self.wfile.write(content)
 
             do_GET = do_POST = do_PUT = do_DELETE = handle_one
 
