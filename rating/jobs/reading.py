@@ -33,6 +33,10 @@ Decide = Callable[[Due, Found], Outcome]
 
 READ_AHEAD = 3
 """Windows that are read, or being read, while one before them is decided and entered."""
+MOST_AHEAD = 9
+"""And so many where they are small: a source that reads eight in one stream is then at work on the next eight."""
+READINGS_AHEAD = 200_000
+"""Counters in all of them together, which bounds memory."""
 RUN = 4
 """Windows of one meter that one reader reads in a row: each begins where the one before it ended, which it knows."""
 AHEAD = 2
@@ -81,6 +85,7 @@ def ahead(
     foresee(source, waiting)
     with ThreadPoolExecutor(1, thread_name_prefix="reading") as pool:
         begun = deque(pool.submit(gathered, entry) for entry in waiting)
+        allowed = READ_AHEAD
         try:
             for entry in waiting:
                 if stopping():
@@ -89,7 +94,9 @@ def ahead(
                     yield entry, None
                     continue
                 found = begun.popleft().result()
-                room.release()
+                more = max(0, _affordable(found) - allowed)
+                room.release(1 + more)
+                allowed += more
                 yield entry, None if found is None or entry.meter.name in stopped else decide(entry, found)
         finally:
             enough.set()
@@ -99,6 +106,12 @@ def ahead(
             pool.shutdown()
             # Not before the thread is done with it.
             foresee(source, ())
+
+
+def _affordable(found: Found | None) -> int:
+    """How many windows like this one may wait in memory."""
+    counted = found.counts.all if isinstance(found, Readings) and found.counts is not None else 0
+    return min(MOST_AHEAD, READINGS_AHEAD // counted) if counted else 0
 
 
 def in_order(

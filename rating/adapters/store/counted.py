@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import repeat
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import (
@@ -130,11 +131,15 @@ def close(
         same_closing(closing, _kept(connection, closing, digest))
         return None
     names = [row[:2] for row in closing.usage]
-    ids = numbers.numbers(connection, closing.meter, names)
+    known = numbers.known(closing.meter)
+    found = list(map(known.get, names))
+    if None in found:
+        known = numbers.numbers(connection, closing.meter, names)
+        found = [known[name] for name in names]
     # In the order of the primary key, which is the order on the disk.
-    rows = sorted(zip([ids[name] for name in names], [row[2] for row in closing.usage], strict=True))
-    insert_rows(connection, usage, ("closing", "series", "quantity"), ((number, *row) for row in rows))
-    return ids
+    rows = sorted(zip(repeat(number), found, [row[2] for row in closing.usage], strict=False))
+    insert_rows(connection, usage, ("closing", "series", "quantity"), rows)
+    return known
 
 
 def _kept(connection: Connection, closing: Closing, digest: str) -> Closing:

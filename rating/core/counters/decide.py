@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -153,11 +154,15 @@ def _sightings(naming: Naming, readings: Readings) -> dict[tuple[str, ...], int]
     return sighted
 
 
+_usage: Callable[[tuple[str, tuple[str, ...], int]], Usage] = partial(tuple.__new__, Usage)
+
+
 def _sum(meter: Meter, parts: Sequence[_Measured]) -> tuple[Usage, ...]:
     accounts = Accounts(meter)
     if accounts.plain and len(parts) == 1 and not parts[0].rebuilt and isinstance(parts[0].readings.clean, Clean):
         # Sorted, and each account once: a hundred thousand of them need no dictionary.
-        return tuple([Usage(*account, quantity) for account, quantity in _summed(parts[0].readings.clean)])
+        # As Usage(...) makes them, without its detour.
+        return tuple([_usage((*account, quantity)) for account, quantity in _summed(parts[0].readings.clean)])
     totals: dict[Account, int] = defaultdict(int)
     for part in parts:
         for (consumer, dimensions), quantity in _summed(part.readings.clean):
