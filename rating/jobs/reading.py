@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
 from queue import SimpleQueue
-from threading import Event, Semaphore
+from threading import Condition, Event
 
 from rating.core.counters import Readings
 from rating.core.meters import Meter
@@ -36,7 +36,9 @@ READ_AHEAD = 3
 MOST_AHEAD = 9
 """And so many where they are small: a source that reads eight in one stream is then at work on the next eight."""
 READINGS_AHEAD = 200_000
-"""Counters in all of them together, which bounds memory."""
+"""What more than READ_AHEAD of them may hold together, which bounds memory: clean counters, each a few numbers."""
+REBUILT = 100
+"""How many of those a counter weighs that comes with its samples."""
 RUN = 4
 """Windows of one meter that one reader reads in a row: each begins where the one before it ended, which it knows."""
 AHEAD = 2
@@ -70,14 +72,15 @@ def ahead(
     None of a meter that could not be read is tried again, and what was read when the run ends is dropped.
     """
     enough = Event()
-    room = Semaphore(READ_AHEAD)
+    room = _Room()
     failed: set[str] = set()
 
     def gathered(entry: Due) -> Found | None:
-        room.acquire()
+        room.enter()
         if enough.is_set() or entry.meter.name in failed:
             return None
         found = gather(source, entry)
+        room.fill(_weight(found))
         if isinstance(found, RatingError):
             failed.add(entry.meter.name)
         return found
@@ -85,7 +88,6 @@ def ahead(
     foresee(source, waiting)
     with ThreadPoolExecutor(1, thread_name_prefix="reading") as pool:
         begun = deque(pool.submit(gathered, entry) for entry in waiting)
-        allowed = READ_AHEAD
         try:
             for entry in waiting:
                 if stopping():
@@ -94,24 +96,57 @@ def ahead(
                     yield entry, None
                     continue
                 found = begun.popleft().result()
-                more = max(0, _affordable(found) - allowed)
-                room.release(1 + more)
-                allowed += more
+                room.leave(_weight(found))
                 yield entry, None if found is None or entry.meter.name in stopped else decide(entry, found)
         finally:
             enough.set()
             for future in begun:
                 future.cancel()
-            room.release(len(waiting))
+            room.open()
             pool.shutdown()
             # Not before the thread is done with it.
             foresee(source, ())
 
 
-def _affordable(found: Found | None) -> int:
-    """How many windows like this one may wait in memory."""
-    counted = found.counts.all if isinstance(found, Readings) and found.counts is not None else 0
-    return min(MOST_AHEAD, READINGS_AHEAD // counted) if counted else 0
+class _Room:
+    """Holds the reading back while what it has read and nobody has taken is as much as memory should hold."""
+
+    def __init__(self) -> None:
+        self._change = Condition()
+        self._windows = self._weight = self._last = 0
+        self._open = False
+
+    def enter(self) -> None:
+        """Wait for room for one more window, which is taken to weigh what the last one did."""
+        with self._change:
+            self._change.wait_for(self._has_room)
+            self._windows += 1
+
+    def fill(self, weight: int) -> None:
+        with self._change:
+            self._weight += weight
+            self._last = weight
+
+    def leave(self, weight: int) -> None:
+        with self._change:
+            self._windows -= 1
+            self._weight -= weight
+            self._change.notify()
+
+    def open(self) -> None:
+        """Hold nobody back any more."""
+        with self._change:
+            self._open = True
+            self._change.notify()
+
+    def _has_room(self) -> bool:
+        small = self._windows < MOST_AHEAD and 0 < self._weight + self._last <= READINGS_AHEAD
+        return self._open or self._windows < READ_AHEAD or small
+
+
+def _weight(found: Found | None) -> int:
+    counts = found.counts if isinstance(found, Readings) else None
+    return 0 if counts is None else counts.clean + REBUILT * counts.rebuilt
 
 
 def in_order(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,12 +12,13 @@ import pytest
 
 from rating.adapters.memory_book import MemoryBook
 from rating.adapters.memory_source import MemorySource
-from rating.core.counters import Readings
+from rating.core.counters import Counts, Readings
 from rating.core.meters import Meter
 from rating.core.periods import Period, milliseconds
 from rating.core.windows import Usage
 from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable, SamplesMissing, WindowStillOpen
 from rating.jobs.collect import collect, due, lag
+from rating.jobs.reading import MOST_AHEAD, READ_AHEAD, READINGS_AHEAD
 from rating.jobs.verify import verify
 from rating.ports import CounterSource
 
@@ -106,6 +108,55 @@ def test_looking_ahead_a_meter_that_stops_is_not_read_again_and_stops_no_other()
     assert [(stop.due.window.start, stop.reason) for stop in collected.stopped] == [(DAY + HOUR, "down")]
     assert collected.waiting == 3
     assert len(told.windows) == 6
+
+
+class Weighed(MemorySource):
+    """Says how many counters it read, and how far it came while the first window is entered."""
+
+    def __init__(self, counts: Counts) -> None:
+        super().__init__(source()._series)
+        self._counts = counts
+        self.read_so_far = 0
+
+    def read(self, meter: Meter, window: Period) -> Readings:
+        self.read_so_far += 1
+        return replace(super().read(meter, window), counts=self._counts)
+
+
+@pytest.mark.parametrize(
+    ("counts", "most"),
+    [
+        (Counts(10, 10, 0), MOST_AHEAD),
+        (Counts(READINGS_AHEAD, READINGS_AHEAD, 0), READ_AHEAD),
+        (Counts(50_000, 50_000, 0), 4),
+        (Counts(500, 0, 500), 4),
+    ],
+    ids=["small", "large", "four fit", "of those with samples few fit"],
+)
+def test_what_is_read_ahead_is_bounded_by_what_it_weighs(counts: Counts, most: int) -> None:
+    read = Weighed(counts)
+    held: list[int] = []
+
+    def closed(closing: object) -> None:
+        # The reader goes on until it may not: it is waited for, and then given the time to do too much.
+        deadline = time.monotonic() + 20
+        wanted = min(len(held) + 1 + most, 24)
+        while read.read_so_far < wanted and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(0.01)
+        held.append(read.read_so_far - len(held) - 1)
+
+    collect(
+        MemoryBook(),
+        read,
+        (METER,),
+        since=DAY,
+        now=DAY + timedelta(hours=24, minutes=10),
+        closed=closed,
+        look_ahead=True,
+    )
+    assert len(held) == 24
+    assert max(held) == most
 
 
 def test_looking_ahead_it_ends_when_asked_and_what_was_only_read_is_still_due() -> None:
