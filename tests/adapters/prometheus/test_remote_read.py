@@ -332,7 +332,7 @@ BAD: dict[str, tuple[Reply, type[EdgeError], str]] = {
 @pytest.mark.parametrize(("answer", "kind", "sentence"), BAD.values(), ids=BAD.keys())
 def test_a_bad_stream_is_told_apart_and_explained(answer: Reply, kind: type[EdgeError], sentence: str) -> None:
     with server(as_mimir(answer)) as (url, _):
-        source = PrometheusSource((url,), timeout=5, dialect="mimir", read="remote", tenant="t")
+        source = PrometheusSource((url,), timeout=60, dialect="mimir", read="remote", tenant="t")
         with pytest.raises(kind) as caught:
             source.read(METER, WINDOW)
     assert sentence in str(caught.value)
@@ -342,7 +342,7 @@ def test_a_bad_stream_is_told_apart_and_explained(answer: Reply, kind: type[Edge
 @pytest.mark.parametrize("what", ["native histograms", "no remote read at all", "samples instead of chunks"])
 def test_what_is_refused_is_read_the_other_way_unless_it_was_asked_for(what: str) -> None:
     with server(as_mimir(BAD[what][0])) as (url, forms):
-        source = PrometheusSource((url,), timeout=5, dialect="mimir", read="auto", tenant="t")
+        source = PrometheusSource((url,), timeout=60, dialect="mimir", read="auto", tenant="t")
         source.read(METER, WINDOW)
         tried = sum(form["path"].endswith("/read") for form in forms)
         source.read(METER, WINDOW)
@@ -352,7 +352,7 @@ def test_what_is_refused_is_read_the_other_way_unless_it_was_asked_for(what: str
 
 def test_a_stream_is_counted_and_named_in_the_evidence() -> None:
     with server(as_mimir(chunked(FRAME[:700], FRAME[700:]))) as (url, _):
-        source = PrometheusSource((url,), timeout=5, dialect="mimir", read="remote", tenant="t")
+        source = PrometheusSource((url,), timeout=60, dialect="mimir", read="remote", tenant="t")
         readings = source.read(METER, WINDOW)
     texts = {query.text: query.series for query in readings.queries}
     said = "remote read of 240 samples from 1790812140000 to 1790816399999: api_requests_total"
@@ -368,7 +368,7 @@ def reads(forms: list[dict[str, str]]) -> int:
 def test_windows_that_follow_come_in_one_stream() -> None:
     hours = list(Period(WINDOW.start, WINDOW.start + 3 * HOUR).windows(HOUR))
     with server(as_mimir(chunked(FRAME))) as (url, forms):
-        source = PrometheusSource((url,), timeout=5, dialect="mimir", read="remote", tenant="t")
+        source = PrometheusSource((url,), timeout=60, dialect="mimir", read="remote", tenant="t")
         source.read(METER, hours[0])
         before = reads(forms)
         source.foresee({METER: hours})
@@ -387,7 +387,7 @@ def test_a_bad_reading_in_a_later_window_holds_no_earlier_one() -> None:
     at = milliseconds(hours[2].start) + 60_000
     bad = encoding.chunk([*SAMPLES, (at, double(float("inf")))])
     with server(as_mimir(chunked(encoding.frame(encoding.message(LABELS, [bad]))))) as (url, _):
-        source = PrometheusSource((url,), timeout=5, dialect="mimir", read="remote", tenant="t")
+        source = PrometheusSource((url,), timeout=60, dialect="mimir", read="remote", tenant="t")
         source.read(METER, hours[0])
         source.foresee({METER: hours})
         source.read(METER, hours[1])
@@ -405,10 +405,10 @@ def test_without_numba_plain_python_reads_the_same(monkeypatch: pytest.MonkeyPat
             monkeypatch.setattr(module, "compiled", lambda fast=fast: fast)
         streams._decoder.cache_clear()
         with server(as_mimir(chunked(FRAME, FRAME.replace(b"c1", b"c1")))) as (url, _):
-            reader = PrometheusSource((url,), timeout=5, dialect="mimir", read="remote", tenant="t")
+            reader = PrometheusSource((url,), timeout=60, dialect="mimir", read="remote", tenant="t")
             found.append(reader.read(METER, WINDOW))
             if not fast:
-                way = PrometheusSource((url,), timeout=5, dialect="mimir", read="auto").way(METER, WINDOW)
+                way = PrometheusSource((url,), timeout=60, dialect="mimir", read="auto").way(METER, WINDOW)
                 assert "the extra `fast` is not installed (numba)" in way.what
     streams._decoder.cache_clear()
     assert found[0] == found[1]
