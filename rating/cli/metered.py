@@ -65,8 +65,12 @@ def planned(told: Iterable[Told]) -> Iterator[dict[str, object]]:
         for (customer, meter), values in sorted(sums.items()):
             action = f"tell {sum(values)} units in {len(values)} {one.spans}"
             yield _row(one.gateway, customer, f"usage of {meter}", "waiting", action)
+        whose = {each.subject: each for each in one.reported.uncarried}
+        for each in whose.values():
+            yield _row(one.gateway, each.customer, each.subject, "parked", each.said)
         for parked in one.reported.parked:
-            yield _row(one.gateway, "", parked.subject, "parked", parked.said)
+            if parked.subject not in whose:
+                yield _row(one.gateway, "", parked.subject, "parked", parked.said)
 
 
 def entered(told: Iterable[Told]) -> Iterator[dict[str, object]]:

@@ -18,6 +18,7 @@ from rating.core.remoteprices import Mode, RemoteTier
 from rating.errors import EdgeError, Finding, SpecError
 from rating.jobs import contracts
 from rating.jobs.offer import apply, changes, offered
+from rating.jobs.uncarried import left_out
 from rating.ports import Book, UsageGateway
 from rating.settings import Settings
 from rating.specs.gateways import GatewaySpec, RecordsSpec, StripeSpec, collection
@@ -44,6 +45,7 @@ def plan(context: typer.Context, gateway: GATEWAY = None, format: Format = FORMA
             wanted = _wanted(book, settings, served)
             rows += _rows(served.name, changes(served, wanted))
             rows += _reasons(served.name, wanted.findings)
+            rows += _reasons(served.name, [one.finding for one in left_out(book, served.name, wanted, now=now())])
     show(rows, COLUMNS, format)
     if format is Format.TABLE:
         console.print(_summary(rows), soft_wrap=True)

@@ -15,8 +15,9 @@ from rating.core.publications import State, by_subject, signal_subject, state
 from rating.core.settling import Verdict
 from rating.errors import BookError, Finding, SpecError
 from rating.jobs.contracts import gather
+from rating.jobs.dismiss import dismiss as dismissed
+from rating.jobs.dismiss import known, subject_of
 from rating.jobs.offer import offering
-from rating.jobs.settle import dismiss as dismissed
 from rating.jobs.settle import settle as settled
 from rating.settings import Settings
 from rating.specs.gateways import collection
@@ -127,23 +128,30 @@ def signals(
 
 def dismiss(
     context: typer.Context,
-    signal: Annotated[str, typer.Argument(help="The gateway's name of it, evt_1Mt...")],
+    name: Annotated[str, typer.Argument(help="The gateway's name of what it told, evt_1Mt..., or what is parked.")],
     reason: Annotated[str, typer.Option(help="Why; it stays in the book.")],
     author: Annotated[str, typer.Option(help="Who says so.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be kept; keep nothing.")] = False,
 ) -> None:
-    """Put a parked signal away: a person looked, and nothing is to be entered for it."""
+    """Put away what is parked: a person looked, and nothing more is to be done about it.
+
+    A signal by its name; a billing period, late usage, a one-off item or a wallet as `rating publish --parked` has it.
+    """
     settings = settings_of(context)
+    subject = subject_of(name)
     with open_book(settings) as book:
-        for name in specs_of(settings):
-            if not any(one.signal.id == signal for one in book.signals(name)):
+        for gateway in specs_of(settings):
+            if not known(book, gateway, subject):
                 continue
             if dry_run:
-                stands = state(book.progressed(name, signal_subject(signal)))
-                console.print(f"{signal} is {stands}; {'would be' if stands is State.PARKED else 'is not'} dismissed")
-            elif dismissed(book, name, signal, why=reason, author=author, now=now()):
-                console.print(f"dismissed {signal}")
+                stands = state(book.progressed(gateway, subject))
+                console.print(f"{name} is {stands}; {'would be' if stands is State.PARKED else 'is not'} dismissed")
+            elif dismissed(book, gateway, subject, why=reason, author=author, now=now()):
+                console.print(f"dismissed {name}")
             else:
-                console.print(f"{signal} is not parked: nothing to dismiss")
+                console.print(f"{name} is not parked: nothing to dismiss")
             return
-    raise BookError(f"no gateway told us anything that is called {signal}; `rating stripe signals` lists what they did")
+    raise BookError(
+        f"no gateway told us anything that is called {name}, and nothing of that name is parked; `rating stripe "
+        "signals` lists what they told, `rating publish --parked` what is parked"
+    )

@@ -46,6 +46,7 @@ class Difference(StrEnum):
     CUSTOMER_MISSING_HERE = "customer_missing_here"
     CUSTOMER_DIFFERS = "customer_differs"
     USAGE = "usage"
+    NOT_CARRIED = "not_carried"
     PERIOD_AMOUNT = "period_amount"
     PERIOD_MISSING_THERE = "period_missing_there"
     PERIOD_MISSING_HERE = "period_missing_here"

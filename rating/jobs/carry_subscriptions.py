@@ -6,9 +6,13 @@ than we do waits for a person, by name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+
 from rating.core.offers import Offered, RemoteContract
 from rating.core.periods import stamp
 from rating.core.publications import Outcome, begun_at, due_at, revivals, subscription_subject
+from rating.core.uncarried import WALLET, Uncarried
 from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable
 from rating.jobs.contracts import Contracts
 from rating.jobs.rounds import Round
@@ -17,9 +21,14 @@ from rating.jobs.trails import KeptTrail
 COLLECT = "collect our invoice for it by `mode: invoices` or by hand"
 
 
-def carry(round: Round, contracts: Contracts, wanted: Offered) -> tuple[tuple[str, str], ...]:
-    """Make them stand there as they are wanted. Returns each one that was touched, and what was done."""
-    carrier = _Carrier(round, contracts)
+def carry(
+    round: Round, contracts: Contracts, wanted: Offered, uncarried: Sequence[Uncarried]
+) -> tuple[tuple[str, str], ...]:
+    """Make them stand there as they are wanted. Returns each one that was touched, and what was done.
+
+    `uncarried` is what the gateway is not told of their customers: it waits for a person.
+    """
+    carrier = _Carrier(round, contracts, {one.customer for one in uncarried if one.holds})
     told = round.book.finished(round.name, "subscription")
     for contract in wanted.contracts:
         if round.over:
@@ -29,12 +38,24 @@ def carry(round: Round, contracts: Contracts, wanted: Offered) -> tuple[tuple[st
     round.read_names()
     for contract in wanted.left:
         carrier.left_out(contract)
+    for one in uncarried:
+        round.park_once(one.subject, one.said)
+    _emptied(round, uncarried)
     return tuple(carrier.subscribed)
 
 
+def _emptied(round: Round, uncarried: Sequence[Uncarried]) -> None:
+    """A wallet in which nothing is left waits for nobody."""
+    full = {one.subject for one in uncarried}
+    for one in round.book.parked(round.name):
+        subject = one.progress.subject
+        if subject.startswith(f"{WALLET}/") and subject not in full and not round.dry:
+            round.enter(round.book.progressed(round.name, subject), subject, Outcome.DONE, "nothing is left of it")
+
+
 class _Carrier:
-    def __init__(self, round: Round, contracts: Contracts) -> None:
-        self._round = round
+    def __init__(self, round: Round, contracts: Contracts, held: AbstractSet[str]) -> None:
+        self._round, self._held = round, held
         self._parties = contracts.parties(round.now)
         self._ours = {one.key: one for one in contracts.subscriptions}
         self.subscribed: list[tuple[str, str]] = []
@@ -56,8 +77,7 @@ class _Carrier:
     def _look(self, contract: RemoteContract, why: str) -> None:
         period = contract.period
         subject = f"period/{contract.subscription}/{period.start:%Y-%m-%dT%H:%M:%SZ}"
-        if not self._round.book.progressed(self._round.name, subject):
-            self._round.park(subject, (), f"the billing period {period} of {contract.subscription} {why}")
+        self._round.park_once(subject, f"the billing period {period} of {contract.subscription} {why}")
 
     def subscription(self, contract: RemoteContract, told: frozenset[str]) -> None:
         made = self._round.since(contract) is not None
@@ -66,6 +86,10 @@ class _Carrier:
         if self._moved_there(contract):
             return
         if not made and contract.end is not None and contract.end <= self._round.now:
+            return
+        if not made and contract.customer in self._held:
+            why = f"{contract.customer} has money in a wallet here; see `rating publish --parked`"
+            self._round.waiting.append(f"{contract.subscription}: is not made there, {why}")
             return
         entries = self._round.open.get(contract.subject, [])
         if (at := due_at(entries)) is not None and at > self._round.now:

@@ -35,8 +35,9 @@ from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable
 from rating.jobs.compare_amounts import compare_amounts
 from rating.jobs.compare_usage import compare_usage
 from rating.jobs.contracts import Contracts
-from rating.jobs.offer import offering
+from rating.jobs.offer import offered, offering
 from rating.jobs.settle import settle, take_up
+from rating.jobs.uncarried import left_out
 from rating.ports import Book, Reconcilable, SignalReader, UsageGateway
 
 CLAIM = "reconcile"
@@ -169,7 +170,9 @@ def _metered(
     charged = compare_amounts(
         book, contracts, usage, reading, papers, notes, takes=takes, now=now, since=begin, within=period
     )
-    return (*counted, *charged)
+    wanted = offered(contracts, usage, takes=takes, now=now)
+    alone = [Differs(Difference.NOT_CARRIED, one.finding) for one in left_out(book, usage.name, wanted, now=now)]
+    return (*counted, *charged, *alone)
 
 
 def look(

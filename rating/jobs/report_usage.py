@@ -14,6 +14,7 @@ from rating.core.meters import Meter
 from rating.core.offers import Offered, RemoteContract
 from rating.core.periods import Period, align, stamp
 from rating.core.publications import Outcome, Progress, following, revivals
+from rating.core.uncarried import Uncarried
 from rating.core.usageevents import (
     AHEAD,
     HOUR,
@@ -34,6 +35,7 @@ from rating.jobs.carry_subscriptions import carry
 from rating.jobs.contracts import Contracts
 from rating.jobs.offer import offered
 from rating.jobs.rounds import USAGE, Round
+from rating.jobs.uncarried import left_out
 from rating.ports import AdjustmentEntry, Book, UsageGateway
 
 LOAD = 10_000
@@ -56,6 +58,8 @@ class Reported:
     """What is kept for a later round, and why."""
     away: bool = False
     """Was the gateway not reached, or asked it to wait?"""
+    uncarried: tuple[Uncarried, ...] = ()
+    """What the customers have that the gateway is not told, until a person has seen to it."""
 
 
 def report(
@@ -84,7 +88,8 @@ def report(
 
 def _reported(round: Round, contracts: Contracts, wanted: Offered) -> Reported:
     round.gather()
-    subscribed = carry(round, contracts, wanted)
+    uncarried = left_out(round.book, round.name, wanted, now=round.now)
+    subscribed = carry(round, contracts, wanted, uncarried)
     usage = _Usage(round, contracts.current.meters)
     usage.tell([one for one in wanted.contracts if round.since(one) is not None])
     if round.away:
@@ -97,6 +102,7 @@ def _reported(round: Round, contracts: Contracts, wanted: Offered) -> Reported:
         tuple(round.parked),
         tuple(round.waiting),
         bool(round.away),
+        uncarried,
     )
 
 

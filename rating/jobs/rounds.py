@@ -18,6 +18,7 @@ from rating.core.publications import (
     State,
     by_subject,
     due_at,
+    final,
     following,
     state,
     subscription_subject,
@@ -102,9 +103,9 @@ class Round:
         self.away = str(error)
 
     def park_once(self, subject: str, why: str) -> None:
-        """Park it unless it is parked."""
+        """Park it unless it is parked, or a person has dismissed it."""
         entries = self.book.progressed(self.name, subject)
-        if state(entries) is not State.PARKED:
+        if not final(entries):
             self.park(subject, entries, why)
 
     def park(self, subject: str, entries: Sequence[Progressed], why: str) -> None:

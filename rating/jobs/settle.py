@@ -19,7 +19,6 @@ from rating.core.lifecycle import Account, InvoiceEntry, Step, account
 from rating.core.notices import Notification
 from rating.core.notifications import planned
 from rating.core.offers import Offered
-from rating.core.periods import stamp
 from rating.core.publications import (
     Outcome,
     Progress,
@@ -372,24 +371,6 @@ def _ended(one: _Round, signal: Signal, entries: Sequence[Progressed], verdict: 
         if verdict is Verdict.WAITS and state(after) is State.PARKED:
             verdict = Verdict.PARKED
     return Settlement(signal, verdict, said)
-
-
-def dismiss(book: Book, gateway: str, signal: str, *, why: str, author: str, now: datetime) -> bool:
-    """A person says that nothing is to be done about a parked signal. False when it was not parked.
-
-    Raises:
-        BookError: the gateway told nothing of that name.
-    """
-    subject = signal_subject(signal)
-    if not any(one.signal.id == signal for one in book.signals(gateway)):
-        raise BookError(f"{gateway} told us nothing that is called {signal}; `rating stripe signals` lists what it did")
-    entries = book.progressed(gateway, subject)
-    if state(entries) is not State.PARKED:
-        return False
-    by = f" by {author}" if author else ""
-    said = f"dismissed{by} at {stamp(now.replace(microsecond=0))}: {why}"
-    book.progress((following(gateway, subject, entries, Outcome.DONE, said),), at=now)
-    return True
 
 
 def take_up(book: Book, reader: SignalReader, *, since: datetime, clock: Callable[[], datetime]) -> int:

@@ -125,6 +125,33 @@ def test_what_is_declined_is_parked_and_tried_again_by_name(
     assert answered(capsys, "stripe", "retry", parked["subject"])[0] == DONE
 
 
+def test_what_is_not_carried_is_said_by_every_command_until_it_is_put_away(
+    peer: StripePeer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subscription = f"ada/pro/{TODAY - 3 * DAY:%Y-%m-%d}"
+    assert run(["items", "add", subscription, "--amount", "250", "--title", "Setup fee"]) == DONE
+    assert run(["wallets", "topup", "ada", "50", "--reference", "pi_1"]) == DONE
+    answered(capsys, "stripe", "apply", "--yes")
+    code, rows, _ = answered(capsys, "stripe", "plan")
+    assert (code, [row["what"] for row in rows]) == (DONE, ["plan", "item", "wallet"])
+    assert '"Setup fee" over 250 USD is on our invoice and is not carried there' in rows[1]["detail"]
+    code, rows, _ = answered(capsys, "publish", "--dry-run")
+    assert (code, [row["subject"].partition("/")[0] for row in rows]) == (DONE, ["item", "wallet"])
+    code, rows, _ = answered(capsys, "stripe", "reconcile")
+    assert (code, {row["kind"] for row in rows}) == (LOOK, {"not_carried"})
+    code, rows, said = answered(capsys, "publish")
+    assert (code, {row["outcome"] for row in rows}) == (LOOK, {"refused"})
+    assert "is not made there, ada has money in a wallet here" in said
+    _, rows, _ = answered(capsys, "publish", "--parked")
+    for row in rows:
+        assert run(["stripe", "dismiss", row["subject"], "--reason", "added there"]) == DONE
+    code, rows, _ = answered(capsys, "publish")
+    assert (code, [row["subject"].partition("/")[0] for row in rows]) == (DONE, ["subscription"])
+    assert answered(capsys, "stripe", "reconcile")[:2] == (DONE, [])
+    assert run(["stripe", "dismiss", "invoice/INV-1", "--reason", "x"]) == 1
+    assert "invoice/INV-1 cannot be dismissed" in capsys.readouterr().err
+
+
 def test_without_a_gateway_in_metered_mode_nothing_is_planned(
     peer: StripePeer, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

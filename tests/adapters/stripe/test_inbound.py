@@ -29,8 +29,9 @@ from rating.core.signals import Refusal
 from rating.engine import Engine
 from rating.errors import EdgeRefused, EdgeUnavailable
 from rating.jobs.contracts import gather
+from rating.jobs.dismiss import dismiss
 from rating.jobs.reconcile import Compared, compare, due, last_look, look
-from rating.jobs.settle import dismiss, settle, take_up
+from rating.jobs.settle import settle, take_up
 from rating.settings import Settings
 from rating.web import gatewayhooks
 from rating.web.app import application, serving
@@ -171,7 +172,7 @@ def test_differences_are_found_in_both_directions(stripe_peer: StripePeer) -> No
         Difference.CUSTOMER_MISSING_HERE,
     }
     (parked,) = book.parked("main")
-    event = parked.progress.subject.removeprefix("signal/")
+    event = parked.progress.subject
     assert dismiss(book, "main", event, why="agreed", author="ada", now=LATER)
     assert not dismiss(book, "main", event, why="agreed", author="ada", now=LATER)
     assert book.parked("main") == ()
