@@ -123,6 +123,10 @@ class _Usage:
         """Of meters, told or found to have nothing to tell."""
         self.sent: list[UsageEvent] = []
 
+    @property
+    def _span(self) -> str:
+        return "hour" if self._grain == HOUR else "day"
+
     def tell(self, contracts: Sequence[RemoteContract]) -> None:
         done = self._round.book.finished(self._round.name, "usage")
         caught_up = self._round.book.finished(self._round.name, "backlog")
@@ -307,15 +311,15 @@ class _Usage:
     def _too_late(self, event: UsageEvent, contracts: Sequence[RemoteContract]) -> str:
         if event.at < self._round.now - OLDEST:
             return (
-                f"{event.value} units of {event.meter} in the hour from {stamp(event.hour)} are older than the "
-                f"{OLDEST.days} days that the gateway accepts; charge them there by an item, as our invoice has them"
+                f"{event.value} units of {event.meter} in the {self._span} from {stamp(event.hour)} are older than "
+                f"the {OLDEST.days} days in which it is told; charge them there by an item, as our invoice has them"
             )
         for one in contracts:
             period = one.period_of(event.at) if one.customer == event.customer else None
             if period is not None and period.end + self._round.gateway.grace <= self._round.now:
                 return (
-                    f"{event.value} units of {event.meter} in the hour from {stamp(event.hour)} are known since the "
-                    f"invoice of {period} became final there; our next invoice settles what was corrected later: "
+                    f"{event.value} units of {event.meter} in the {self._span} from {stamp(event.hour)} are "
+                    f"known since the invoice of {period} became final there; our next invoice settles what was corrected later: "
                     "charge or credit the difference there by an item"
                 )
         return ""

@@ -297,7 +297,7 @@ def test_usage_older_than_what_is_accepted_is_parked_with_what_to_do(stripe_peer
     } - {NOVEMBER.start + DAY}
     old = [one for one in told.parked if one.subject.startswith("usage/calls/2026-11-01T12")]
     assert [one.subject.rsplit("/", 1)[1] for one in old] == ["ada", "bob"]
-    assert "older than the 35 days that the gateway accepts; charge them there by an item" in old[0].said
+    assert "older than the 35 days in which it is told; charge them there by an item" in old[0].said
 
 
 def test_a_held_window_is_not_told_and_said_to_be_missing(stripe_peer: StripePeer) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from rating.adapters.chargebee.site import Site
@@ -21,7 +21,7 @@ from rating.core.periods import from_seconds, seconds, stamp
 from rating.core.publications import subscription_subject
 from rating.core.usageevents import DAY, Share, UsageEvent
 from rating.core.usagerecords import tag
-from rating.errors import EdgeRefused
+from rating.errors import EdgeRefused, EdgeUnavailable
 from rating.ports import Names, Trail, Unreported
 
 _MOST = timedelta(hours=11)
@@ -101,7 +101,7 @@ class _Told:
         what = f"record {share.value} of {item} for {subscription} on {event.hour:%Y-%m-%d}"
         mine = [one for one in self._of_day(subscription, event.hour) if (one.note or "").split(" ")[0] == mark]
         said = (item, Decimal(share.value), seconds(share.at))
-        kept = [one for one in mine if (one.item_price_id, Decimal(one.quantity), one.usage_date) == said][:1]
+        kept = [one for one in mine if (one.item_price_id, _quantity(one), one.usage_date) == said][:1]
         wrong = [one for one in mine if one not in kept]
         if not wrong and (kept or not share.value):
             return
@@ -131,8 +131,10 @@ class _Told:
         for number in billed:
             status = self._site.ask(what, self._site.client.Invoice.retrieve, number).invoice.status
             if status not in ("pending", "voided"):
-                stood = sum(Decimal(one.quantity) for one in mine)
-                raise EdgeRefused(f"{what}: {stood} of it is on invoice {number}, which is {status}; {_BY_HAND}")
+                stood = sum((_quantity(one) for one in mine), Decimal(0))
+                raise EdgeRefused(
+                    f"{what}: {stood.normalize():f} of it is on invoice {number}, which is {status}; {_BY_HAND}"
+                )
         began = self._began(subscription)
         if began is not None and share.at < began and not billed:
             where = {"subscription_id": {"is": subscription}, "status": {"is": "pending"}}
@@ -148,12 +150,20 @@ class _Told:
         return self._terms[subscription]
 
 
+def _quantity(record: Any) -> Decimal:
+    try:
+        return Decimal(record.quantity)
+    except (InvalidOperation, TypeError) as error:
+        raise EdgeUnavailable(f"what answered is not Chargebee: {record.quantity!r} is no quantity") from error
+
+
 def _found(there: Any) -> Found:
+    ends = there.cancelled_at if there.status in ("non_renewing", "cancelled") else None
     return Found(
         there.id,
         there.status,
         there.status in ("active", "non_renewing"),
         frozenset(one.item_price_id for one in there.subscription_items or ()),
         None if there.current_term_end is None else from_seconds(there.current_term_end),
-        None if there.cancelled_at is None else from_seconds(there.cancelled_at),
+        None if ends is None else from_seconds(ends),
     )

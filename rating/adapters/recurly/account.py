@@ -6,7 +6,9 @@ Decides what an error means for the next attempt. The key is never part of what 
 from __future__ import annotations
 
 import http.client
+import ssl
 from collections.abc import Callable
+from copy import copy
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -49,7 +51,13 @@ class Account:
     """
 
     def __init__(self, key: str, *, region: str = "us", url: str = "", timeout: float = 30.0) -> None:
-        self._key, self._region, self._url, self._timeout = key, region, url, timeout
+        self._key, self._timeout = key, timeout
+        self._first = recurly.Client(key, timeout=timeout, region=region)
+        host = self._first._BaseClient__conn
+        there = urlsplit(url or f"https://{host.host}:{host.port}")
+        self._host, self._port = there.hostname or "", there.port
+        # Reading all certificates of the machine takes longer than a call.
+        self._tls = ssl.create_default_context() if there.scheme == "https" else None
 
     def ask(self, what: str, call: Callable[[recurly.Client], T]) -> T:
         """Call the library, with a connection of its own: one that broke off is not asked again.
@@ -83,12 +91,14 @@ class Account:
         return EdgeUnavailable(said)
 
     def _client(self) -> recurly.Client:
-        client = recurly.Client(self._key, timeout=self._timeout, region=self._region)
-        if self._url:
-            parts = urlsplit(self._url)
-            # The library knows no other address than its own; its connection is the one place to say so.
-            kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-            client._BaseClient__conn = kind(parts.hostname or "", parts.port, timeout=self._timeout)
+        """One with a new connection."""
+        client = copy(self._first)
+        # The library knows no other address than its own; its connection is the one place to say so.
+        if self._tls is None:
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+        else:
+            connection = http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
+        client._BaseClient__conn = connection
         return client
 
     def _plain(self, error: Exception) -> str:

@@ -154,5 +154,5 @@ def _found(there: Any) -> Found:
             and one.usage_calculation_type in (None, "cumulative")
         ),
         there.current_period_ends_at,
-        there.expires_at,
+        there.expires_at if there.state in ("canceled", "expired") else None,
     )

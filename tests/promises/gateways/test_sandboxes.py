@@ -2,30 +2,33 @@
 
     CHARGEBEE_TEST_SITE=acme-test CHARGEBEE_TEST_KEY=test_... pytest tests/promises/gateways/test_sandboxes.py
     RECURLY_TEST_KEY=... pytest tests/promises/gateways/test_sandboxes.py
+    CHARGEBEE_TEST_USAGE=SUBSCRIPTION/ITEM_PRICE, RECURLY_TEST_USAGE=SUBSCRIPTION/ADD_ON_CODE beside them: usage as well
     STRIPE_TEST_KEY=sk_test_... pytest tests/promises/gateways/test_sandboxes.py
 
-What is made there stays there. Customers and numbers are those of one run, so that it may be asked again.
+What is made there stays there, usage apart, which is told to be none in the end. Customers and numbers are those of one
+run, so that it may be asked again.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from rating.adapters.chargebee import ChargebeeGateway
+from rating.adapters.chargebee import ChargebeeGateway, ChargebeeUsage
 from rating.adapters.chargebee.site import Site
 from rating.adapters.memory_book import MemoryBook
-from rating.adapters.recurly import RecurlyGateway
+from rating.adapters.recurly import RecurlyGateway, RecurlyUsage
 from rating.adapters.recurly.account import Account
 from rating.adapters.stripe.client import StripeAccount
 from rating.adapters.stripe.gateway import StripeInvoices
 from rating.core.money import Money
 from rating.core.publications import CreditNoteDispatch, Dispatch, InvoiceDispatch, StepDispatch
-from rating.ports import InvoiceGateway
+from rating.core.usageevents import Share, UsageEvent
+from rating.ports import InvoiceGateway, UsageGateway
 
 from .papers import NOW, USD, BookTrail, draft, month
 
@@ -115,3 +118,39 @@ def test_a_month_in_the_test_mode_of_stripe() -> None:
     }
     notes = account.client.v1.credit_notes.list({"invoice": next(one.id for one in there if one.total == 99_906)})
     assert [note.total for note in notes.data] == [1]
+
+
+def told_and_corrected(gateway: UsageGateway, subscription: str, product: str) -> list[tuple[UsageEvent, bool]]:
+    """A day's number told twice, corrected, and told to be none; what was declined at each step."""
+    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    names = {("subscription/sandbox", ""): subscription, ("subscription/sandbox", "start"): "0"}
+    found = []
+    for revision, value in enumerate((7, 7, 12, 0)):
+        share = Share("sandbox", (product,), day + timedelta(hours=12), value)
+        event = UsageEvent("sandbox", "sandbox", day, day, value, f"rating:sandbox:{revision}", (share,))
+        declined = gateway.report([event], lambda subject, part="": names.get((subject, part)))
+        found.append((event, bool(declined)))
+    return found
+
+
+@pytest.mark.skipif(
+    "/" not in os.environ.get("CHARGEBEE_TEST_USAGE", "")
+    or not os.environ.get("CHARGEBEE_TEST_KEY", "").startswith("test_"),
+    reason="no subscription at a test site of Chargebee's: set CHARGEBEE_TEST_USAGE beside its key",
+)
+def test_usage_at_a_test_site_of_chargebee() -> None:
+    subscription, item = os.environ["CHARGEBEE_TEST_USAGE"].split("/")
+    site = Site(os.environ["CHARGEBEE_TEST_SITE"], os.environ["CHARGEBEE_TEST_KEY"])
+    gateway = ChargebeeUsage("chargebee", site, {"p/charge/c": item}, {}, grace=timedelta(hours=1))
+    assert [declined for _, declined in told_and_corrected(gateway, subscription, "p/charge/c")] == [False] * 4
+
+
+@pytest.mark.skipif(
+    "/" not in os.environ.get("RECURLY_TEST_USAGE", "") or not os.environ.get("RECURLY_TEST_KEY"),
+    reason="no subscription at a test site of Recurly's: set RECURLY_TEST_USAGE beside its key",
+)
+def test_usage_at_a_test_site_of_recurly() -> None:
+    subscription, code = os.environ["RECURLY_TEST_USAGE"].split("/")
+    account = Account(os.environ["RECURLY_TEST_KEY"], region=os.environ.get("RECURLY_TEST_REGION", "us"))
+    gateway = RecurlyUsage("recurly", account, {"p/charge/c": code}, {}, grace=timedelta(hours=1))
+    assert [declined for _, declined in told_and_corrected(gateway, subscription, "p/charge/c")] == [False] * 4

@@ -119,7 +119,7 @@ def test_one_that_is_away_is_told_later(peer: UsagePeer) -> None:
     with peer.away():
         with pytest.raises(EdgeUnavailable) as raised:
             gateway.report(ahead, lambda subject, part="": names.get((subject, part)))
-        assert raised.value.retry_after in (None, timedelta(seconds=120))
+        assert raised.value.retry_after == peer.waits
         reported = world.report(gateway, now)
         assert reported.away
         assert reported.waiting

@@ -34,6 +34,7 @@ BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 RENEWAL = timedelta(hours=6)
 """After midnight: when Recurly renews, and Chargebee closes invoices."""
+WAIT = timedelta(seconds=120)
 ITEM = {"daily/charge/calls": "calls-USD-Daily"}
 CODE = {"daily/charge/calls": "calls"}
 CUSTOMERS = ("acme", "bob")
@@ -43,6 +44,8 @@ CLIENT = httpx.Client
 class UsagePeer(Protocol):
     every: int
     """Which of its calls are worth dying at: each, or each n-th where another test has them all."""
+    waits: timedelta | None
+    """How long it asks to wait while it is away, where its library says so."""
 
     def empty(self) -> None:
         """Begin anew, with what a person has to make there."""
@@ -73,6 +76,7 @@ class StripeRates:
     """The local Stripe. A unit costs a cent, so an invoice says how many it is about."""
 
     every = 5  # tests/story/test_metered.py cuts each
+    waits = WAIT
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.patch, self.open = patch, ExitStack()
@@ -129,6 +133,7 @@ class ChargebeeRates:
     """A site of Chargebee's whose invoices are closed some hours after midnight."""
 
     every = 1
+    waits = WAIT
 
     def __init__(self, site: ChargebeeSite, patch: pytest.MonkeyPatch) -> None:
         self.site, self.patch = site, patch
@@ -184,6 +189,7 @@ class RecurlyRates:
     """A site of Recurly's that renews some hours after midnight."""
 
     every = 1
+    waits = None
 
     def __init__(self, site: RecurlySite, patch: pytest.MonkeyPatch) -> None:
         self.site, self.patch = site, patch
