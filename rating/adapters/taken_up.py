@@ -88,7 +88,8 @@ def take_up(
     prices = {price.key: price for price in contract.offer.prices}
     changed = [price for key, price in sorted(prices.items()) if trail.name(f"price/{key}", subject) is None]
     lacking = sorted({items[price.product] for price in prices.values()} - there.items)
-    ended = contract.end is not None and not there.live
+    stops = end_differs(contract, there.stops)
+    ended = contract.end is not None and not there.live and not stops
     if changed and not first and not trail.revived:
         named = ", ".join(f"{price.product} ({items[price.product]})" for price in changed)
         raise EdgeRefused(f"{what}: our price of {named} has changed; change it there, {AGAIN}")
@@ -96,10 +97,10 @@ def take_up(
         raise EdgeRefused(f"{what}: it is {there.state}; let it run, {AGAIN}")
     if lacking and not ended:
         raise EdgeRefused(f"{what}: usage of {', '.join(lacking)} cannot be recorded for it; add it there, {AGAIN}")
-    stops = "" if ended else end_differs(contract, there.stops)
     if stops and not first:
         raise EdgeRefused(f"{what}: {stops}, {AGAIN}")
-    if there.ends is not None and not ended and (differs := period_differs(contract, there.ends, least, most)):
+    ending = contract.end is not None and not first  # then, as was just seen, the same here and there
+    if there.ends is not None and not ending and (differs := period_differs(contract, there.ends, least, most)):
         raise EdgeDisagrees(f"{what}: {differs}, {AGAIN}")
     for price in changed:
         trail.keep(price.product, f"price/{price.key}", subject)

@@ -319,8 +319,8 @@ class _Usage:
             if period is not None and period.end + self._round.gateway.grace <= self._round.now:
                 return (
                     f"{event.value} units of {event.meter} in the {self._span} from {stamp(event.hour)} are "
-                    f"known since the invoice of {period} became final there; our next invoice settles what was corrected later: "
-                    "charge or credit the difference there by an item"
+                    f"known since the invoice of {period} became final there; our next invoice settles what was "
+                    "corrected later: charge or credit the difference there by an item"
                 )
         return ""
 

@@ -137,10 +137,31 @@ def test_an_end_is_carried_by_a_person(peer: Any) -> None:
     assert "it ends at 2026-11-04 00:00 by our book and goes on there; let it end there as it does" in parked(
         world, gateway
     )
+    # It has gone on there into another period: the end is what is wrong, not the period.
+    now += 3 * DAY
+    peer.at(now)
+    assert "let it end there" in mended(world, gateway, now)
     for one in peer.site.usages.subscriptions.values():
         one |= {"status": "non_renewing", "cancelled_at": seconds(BEGIN + 3 * DAY)}
         one |= {"state": "canceled", "expires_at": "2026-11-04T06:00:00Z"}
     assert not mended(world, gateway, now + MINUTES)
+
+
+def test_one_that_is_not_billed_is_not_told(peer: Any) -> None:
+    """A subscription that a person named, and that was cancelled long before ours ends."""
+    there = peer.site.usages.subscriptions
+    for one in there.values():
+        one |= {"status": "cancelled", "cancelled_at": seconds(BEGIN - DAY)}
+        one |= {"state": "expired", "expires_at": "2026-10-31T00:00:00Z"}
+    world, gateway = UsageWorld(CATALOGUE.replace("2026-11-01}", "2026-11-01, end: 2027-11-01}")), peer.gateway()
+    gateway._subscriptions = {"bob/daily/2026-11-01": next(name for name in there if name.endswith("bob"))}
+    world.report(gateway, BEGIN + MINUTES)
+    said = parked(world, gateway)
+    assert "has no running subscription of customer acme" in said
+    assert "-bob for bob/daily/2026-11-01: it is " in said
+    world.close(BEGIN, BEGIN + DAY)
+    world.report(gateway, BEGIN + DAY + MINUTES)
+    assert not peer.counted()
 
 
 def test_an_item_that_is_not_summed_up_is_not_told(recurly: RecurlyRates) -> None:
