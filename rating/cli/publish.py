@@ -15,7 +15,7 @@ from rating.core.money import total
 from rating.core.periods import stamp
 from rating.core.publications import Dispatch, InvoiceDispatch, Outcome, Progress, State
 from rating.errors import BookError, EdgeRefused, Finding, SpecError
-from rating.jobs.publish import Waiting, publish, waiting
+from rating.jobs.publish import Waiting, publish, redescribed, waiting
 from rating.ports import Book
 from rating.settings import Settings
 from rating.specs.gateways import GatewaySpec, collection
@@ -57,7 +57,7 @@ def command(
             raise BookError(f"the book holds no invoice {only}; `rating invoices list` shows them")
         if dry_run:
             usage = () if only else metered.tell(book, settings, specs, dry_run=True)
-            show([*_planned(left), *metered.planned(usage)], PLANNED, format)
+            show([*_planned(book, left), *metered.planned(usage)], PLANNED, format)
             metered.say(usage)
             return
         _may_move_money(book, settings, left, specs, yes, usage=not only)
@@ -123,23 +123,24 @@ def list_parked(book: Book, gateways: list[str], format: Format) -> int:
     return LOOK if rows else DONE
 
 
-def _planned(left: tuple[Waiting, ...]) -> list[dict[str, object]]:
+def _planned(book: Book, left: tuple[Waiting, ...]) -> list[dict[str, object]]:
     return [
         {
             "gateway": one.name,
             "customer": link.customer,
             "subject": link.subject,
             "state": one.state(link).value,
-            "action": _preview(one, link),
+            "action": _preview(book, one, link),
         }
         for one in left
         for link in one.dispatches
     ]
 
 
-def _preview(one: Waiting, link: Dispatch) -> str:
+def _preview(book: Book, one: Waiting, link: Dispatch) -> str:
     try:
-        return one.served.gateway.preview(link)
+        said = one.served.gateway.preview(link)
+        return f"{said}, after the new details of {link.customer}" if redescribed(book, one.name, link) else said
     except EdgeRefused as refused:
         return f"cannot: {refused}"
 

@@ -9,9 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
+from rating.core.details import last_told, mark_of
 from rating.core.offers import Offered, RemoteContract
 from rating.core.periods import stamp
-from rating.core.publications import Outcome, begun_at, due_at, revivals, subscription_subject
+from rating.core.publications import (
+    Outcome,
+    Progressed,
+    begun_at,
+    customer_subject,
+    due_at,
+    final,
+    revivals,
+    subscription_subject,
+)
 from rating.core.uncarried import WALLET, Uncarried
 from rating.errors import EdgeDisagrees, EdgeRefused, EdgeUnavailable
 from rating.jobs.contracts import Contracts
@@ -35,6 +45,7 @@ def carry(
             break
         carrier.part_of_a_period(contract)
         carrier.subscription(contract, told)
+        carrier.details(contract, told)
     round.read_names()
     for contract in wanted.left:
         carrier.left_out(contract)
@@ -59,6 +70,8 @@ class _Carrier:
         self._parties = contracts.parties(round.now)
         self._ours = {one.key: one for one in contracts.subscriptions}
         self.subscribed: list[tuple[str, str]] = []
+        self._described: set[str] = set()
+        """Customers whose new details were told in this round, or were tried to."""
 
     def part_of_a_period(self, contract: RemoteContract) -> None:
         """What is charged otherwise than we do waits for a person, by name."""
@@ -103,17 +116,9 @@ class _Carrier:
             return
         if begun_at(entries) is None:
             entries = self._round.enter(entries, contract.subject, Outcome.BEGUN)
-        trail = KeptTrail(
-            self._round.book,
-            self._round.name,
-            contract.subject,
-            self._round.clock,
-            begun_at=begun_at(entries),
-            revived=revivals(entries),
-        )
         buyer = self._parties.customer(contract.customer)
         try:
-            said = self._round.gateway.subscribe(contract, buyer, trail, now=self._round.now)
+            said = self._round.gateway.subscribe(contract, buyer, self._trail(contract, entries), now=self._round.now)
         except EdgeUnavailable as error:
             self._round.failed(contract.subject, entries, error)
         except (EdgeRefused, EdgeDisagrees) as error:
@@ -121,6 +126,44 @@ class _Carrier:
         else:
             self._round.enter(entries, contract.subject, Outcome.DONE, said)
             self.subscribed.append((contract.subscription, said))
+
+    def details(self, contract: RemoteContract, told: AbstractSet[str]) -> None:
+        """Tell what has changed of the customer since the gateway was last told of it, once for each customer."""
+        customer, buyer = contract.customer, self._parties.customer(contract.customer)
+        ended = contract.end is not None and contract.end <= self._round.now
+        if buyer is None or customer in self._described or contract.subject not in told or ended:
+            return
+        last = last_told(lambda part: self._round.called(customer_subject(customer), part))
+        subject = f"details/{customer}/{mark_of(buyer)}"
+        if last is None or not last.stale(buyer, self._round.now) or not self._round.may(subject):
+            return
+        entries = self._round.book.progressed(self._round.name, subject)
+        if final(entries) or self._round.over or self._moved_there(contract):
+            return
+        self._described.add(customer)
+        if self._round.dry:
+            self.subscribed.append((contract.subscription, f"would tell the new details of {customer}"))
+            return
+        try:
+            self._round.gateway.subscribe(contract, buyer, self._trail(contract, ()), now=self._round.now)
+        except EdgeUnavailable as error:
+            self._round.failed(subject, entries, error)
+        except (EdgeRefused, EdgeDisagrees) as error:
+            self._round.park(subject, entries, str(error))
+        else:
+            if entries:
+                self._round.enter(entries, subject, Outcome.DONE, "told")
+            self.subscribed.append((contract.subscription, f"told the new details of {customer}"))
+
+    def _trail(self, contract: RemoteContract, entries: Sequence[Progressed]) -> KeptTrail:
+        return KeptTrail(
+            self._round.book,
+            self._round.name,
+            contract.subject,
+            self._round.clock,
+            begun_at=begun_at(entries),
+            revived=revivals(entries),
+        )
 
     def _moved_there(self, contract: RemoteContract) -> bool:
         """Was its plan changed at the gateway? Then it stands for another of ours by now, and is not ended there."""

@@ -9,7 +9,7 @@ from rating.core.publications import Outcome, State, following, signal_subject, 
 from rating.errors import BookError
 from rating.ports import Book
 
-SEEN = ("signal", "period", "usage", "item", "wallet")
+SEEN = ("signal", "details", "period", "usage", "item", "wallet")
 """Kinds of subjects that a person can see to elsewhere. A paper is carried, or taken back in our book."""
 
 

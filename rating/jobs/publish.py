@@ -13,15 +13,18 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from rating.core.collection import Collection
+from rating.core.details import last_told
 from rating.core.dispatches import Chain, Papers, chains
 from rating.core.publications import (
     Dispatch,
+    InvoiceDispatch,
     Outcome,
     Progress,
     Progressed,
     State,
     begun_at,
     by_subject,
+    customer_subject,
     due_at,
     following,
     revivals,
@@ -102,6 +105,16 @@ def waiting(book: Book, served: Sequence[Served], who: Collection, *, only: str 
                 left.append(Chain(chain.customer, links))
         found.append(Waiting(one, tuple(left), progressed, parked))
     return tuple(found)
+
+
+def redescribed(book: Book, gateway: str, dispatch: Dispatch) -> bool:
+    """Is the gateway told new details of the customer before the paper?"""
+    buyer, issued = dispatch.invoice.draft.buyer, dispatch.invoice.issued_at
+    if buyer is None or not isinstance(dispatch, InvoiceDispatch):
+        return False
+    names = {one.part: one.name for one in book.remote_names(gateway, customer_subject(dispatch.customer))}
+    last = last_told(names.get)
+    return last is not None and last.stale(buyer, issued)
 
 
 def publish(

@@ -1,6 +1,7 @@
-"""Our customers at Stripe: found by our key in their metadata, or created with it.
+"""Our customers at Stripe: found by our key in their metadata, or created with it; and told what has changed of them.
 
-Decides that there is one for each key. Whoever has customers at Stripe already writes the key into their metadata.
+Decides that there is one for each key. Whoever has customers at Stripe already writes the key into their metadata:
+their details are left as they are until ours change.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from rating.adapters.stripe.client import StripeAccount, metadata, told
 from rating.core.canonical import digest
+from rating.core.details import last_told, next_told
 from rating.core.parties import Customer
 from rating.core.publications import customer_subject
 from rating.errors import EdgeDisagrees, EdgeError
@@ -19,6 +21,9 @@ from rating.ports import Trail
 CUSTOMER = "rating_customer"
 
 _FRESH = timedelta(minutes=10)
+_NOTHING: dict[str, Any] = {"invoice_settings": {"custom_fields": ""}}
+"""How something is taken away that is not just left empty."""
+_ADDRESS = ("line1", "line2", "country")
 
 
 class StripeCustomers:
@@ -34,23 +39,51 @@ class StripeCustomers:
         self._listed_at: datetime | None = None
         self._known: dict[str, set[str]] = {}
 
-    def name(self, key: str, customer: Customer | None, trail: Trail, *, now: datetime) -> str:
-        """What Stripe calls the customer; created if need be.
+    def name(
+        self, key: str, customer: Customer | None, trail: Trail, *, now: datetime, as_of: datetime | None = None
+    ) -> str:
+        """What Stripe calls the customer; created if need be, and told its details if they have changed since.
+
+        `as_of` is when the customer was as described; now, if not said.
 
         Raises:
             EdgeDisagrees: two customers there have this key.
         """
         subject = customer_subject(key)
         kept = trail.name("", subject)
+        as_of = as_of or now
         if kept is not None:
+            if customer is not None:
+                self._told(key, kept, customer, trail, as_of)
             return kept
         with self._turn:
             found = self._found(key, now)
+        fields: tuple[str, ...] = ()
         if found is None:
             # Not in turn: one customer's papers are carried by one thread.
             found = self._created(key, customer)
+            fields = tuple(described(key, customer))
+        if customer is not None and last_told(lambda part: trail.name(part, subject)) is None:
+            told_now = next_told(None, customer, as_of, fields)
+            trail.keep(told_now.text, told_now.part, subject)
         trail.keep(found, "", subject)
         return found
+
+    def _told(self, key: str, name: str, customer: Customer, trail: Trail, as_of: datetime) -> None:
+        """Tell what has changed. Saying it twice is saying it once, so it needs no key of ours."""
+        subject = customer_subject(key)
+        last = last_told(lambda part: trail.name(part, subject))
+        if last is not None and not last.stale(customer, as_of):
+            return
+        params = described(key, customer)
+        said = next_told(last, customer, as_of, tuple(params))
+        for field in () if last is None else last.fields:
+            params.setdefault(field, _NOTHING.get(field, ""))
+        if params.get("address"):
+            # What is left out of an address stays as it was.
+            params["address"] = dict.fromkeys(_ADDRESS, "") | params["address"]
+        self._account.asked(f"update customer {key}", lambda: self._account.client.v1.customers.update(name, params))
+        trail.keep(said.text, said.part, subject)
 
     def _found(self, key: str, now: datetime) -> str | None:
         if self._listed_at is None or now - self._listed_at > _FRESH:

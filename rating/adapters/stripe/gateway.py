@@ -64,7 +64,9 @@ class StripeInvoices:
         to_stripe(dispatch.invoice.total)
         if isinstance(dispatch, CreditNoteDispatch):
             return corrections.credit(self._desk, dispatch, trail)
-        customer = self._desk.customers.name(draft.customer, draft.buyer, trail, now=now)
+        customer = self._desk.customers.name(
+            draft.customer, draft.buyer, trail, now=now, as_of=dispatch.invoice.issued_at
+        )
         if isinstance(dispatch, InvoiceDispatch):
             return invoices.carry(self._desk, dispatch, customer, trail)
         return corrections.take(self._desk, dispatch, customer, trail)

@@ -84,7 +84,7 @@ def test_a_customer_that_is_there_already_is_taken(stripe_peer: StripePeer) -> N
     book = month()
     carry(book, gateway(stripe_peer))
     kept = book.remote_names("main", "customer/plain")
-    assert [one.name for one in kept] == [there_before.id]
+    assert [one.name for one in kept if not one.part] == [there_before.id]
 
 
 def test_two_customers_with_one_key_stop_it(stripe_peer: StripePeer) -> None:
