@@ -10,7 +10,7 @@ import threading
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -122,6 +122,44 @@ def labelled(found: dict[str, str], server: int) -> dict[str, str]:
     return found
 
 
+class _Instant(NamedTuple):
+    """A query at one instant."""
+
+    kind: type[VectorReply] | type[MatrixReply]
+    text: str
+    at: int
+    shown: str
+
+    def ask(self, client: Client) -> Any:
+        return client.query(self.kind, self.text, self.at, self.shown)
+
+
+class _Range(NamedTuple):
+    text: str
+    start: int
+    end: int
+    step: int
+
+    def ask(self, client: Client) -> MatrixReply:
+        return client.query_range(MatrixReply, self.text, self.start, self.end, self.step)
+
+
+class _Values(NamedTuple):
+    """The values of a label."""
+
+    label: str
+    series: str
+    start: int
+    end: int
+
+    def ask(self, client: Client) -> NamesReply:
+        span = {"match[]": self.series, "start": f"{self.start / 1000:.3f}", "end": f"{self.end / 1000:.3f}"}
+        return client.get(NamesReply, f"/api/v1/label/{self.label}/values", span)
+
+
+_Question = _Instant | _Range | _Values
+
+
 class Asking:
     """Raises as Client does; one server that fails fails the question, for a part is not the whole."""
 
@@ -134,18 +172,34 @@ class Asking:
         self.scale = scale
         self._secret = re.compile(rf'\b{hides}(=|!)~"(?:[^"\\]|\\.)*"') if hides else None
         self._pool = pool
-        self._begun: dict[tuple[str, int], list[Future[VectorReply]]] = {}
+        self._begun: dict[_Question, list[Future[Any]]] = {}
         self.queries: list[Query] = []
         self.warnings: dict[str, None] = {}
         self.infos: dict[str, None] = {}
 
     def begin(self, text: str, at: int) -> None:
         """Send a question whose answer is a vector ahead of the moment when it is needed."""
-        if self._pool is not None and (text, at) not in self._begun:
-            shown = self.shown(text)
-            self._begun[text, at] = [
-                self._pool.submit(client.query, VectorReply, text, at, shown) for client in self.clients
-            ]
+        self._begin(_Instant(VectorReply, text, at, self.shown(text)))
+
+    def begin_raw(self, text: str, at: int) -> None:
+        """The same for `raw` and `samples`."""
+        self._begin(_Instant(MatrixReply, text, at, self.shown(text)))
+
+    def begin_instants(self, text: str, start: int, end: int, step: int) -> None:
+        self._begin(_Range(text, start, end, step))
+
+    def begin_label_values(self, label: str, series: str, start: int, end: int) -> None:
+        self._begin(_Values(label, series, start, end))
+
+    def _begin(self, question: _Question) -> None:
+        if self._pool is not None and question not in self._begun:
+            self._begun[question] = [self._pool.submit(question.ask, client) for client in self.clients]
+
+    def _answers(self, question: _Question) -> Iterator[tuple[int, Any]]:
+        """What each server answers, in order; asked now where it was not begun."""
+        begun = self._begun.pop(question, None)
+        for server, client in enumerate(self.clients):
+            yield server, self._kept(question.ask(client) if begun is None else begun[server].result())
 
     def end(self) -> None:
         """Leave no question of this conversation behind on a server: after a failure some may still be on their way."""
@@ -178,14 +232,13 @@ class Asking:
 
     def raw(self, text: str, at: int, since: int, before: int) -> Iterator[tuple[dict[str, str], Samples]]:
         """Raw samples with since <= t < before: servers disagree about the ends of a range, so it is cut here."""
-        for server, client in enumerate(self.clients):
-            reply = self._kept(client.query(MatrixReply, text, at, self.shown(text)))
+        for server, reply in self._answers(_Instant(MatrixReply, text, at, self.shown(text))):
             for item in reply.data.result:
                 # Prometheus writes milliseconds as seconds with three decimals.
                 times = np.rint(np.array([seconds for seconds, _ in item.values]) * 1000).astype(np.int64)
                 inside = (times >= since) & (times < before)
                 found = self._doubles(text, [value for _, value in item.values])
-                if client.dialect.shows_markers:
+                if self.clients[server].dialect.shows_markers:
                     inside &= ~np.isnan(found)
                 if inside.any():
                     yield labelled(labels(item.metric), server), (times[inside], found[inside])
@@ -201,16 +254,13 @@ class Asking:
     def instants(self, text: str, start: int, end: int, step: int) -> list[int]:
         """The steps of a range query at which anything answered, on any server."""
         found: set[int] = set()
-        for client in self.clients:
-            reply = self._kept(client.query_range(MatrixReply, text, start, end, step))
+        for _, reply in self._answers(_Range(text, start, end, step)):
             found.update(milliseconds(seconds) for item in reply.data.result for seconds, _ in item.values)
             self.note(text, end, len(reply.data.result))
         return sorted(found)
 
     def label_values(self, label: str, series: str, start: int, end: int) -> set[str]:
-        parameters = {"match[]": series, "start": f"{start / 1000:.3f}", "end": f"{end / 1000:.3f}"}
-        path = f"/api/v1/label/{label}/values"
-        return {name for client in self.clients for name in self._kept(client.get(NamesReply, path, parameters)).data}
+        return {name for _, reply in self._answers(_Values(label, series, start, end)) for name in reply.data}
 
     def units(self, text: str, values: Doubles, scale: Scale) -> Integers:
         """Values in whole units of the scale; raises EdgeDisagrees for what no counter can hold."""
@@ -227,13 +277,9 @@ class Asking:
 
     def _vectors(self, text: str, at: int) -> Iterable[tuple[int, VectorReply]]:
         self.begin(text, at)
-        begun = self._begun.get((text, at))
-        for server, client in enumerate(self.clients):
-            answer = client.query(VectorReply, text, at, self.shown(text)) if begun is None else begun[server].result()
-            reply = self._kept(answer)
+        for server, reply in self._answers(_Instant(VectorReply, text, at, self.shown(text))):
             self.note(text, at, len(reply.data.result))
             yield server, reply
-        self._begun.pop((text, at), None)
 
     def note(self, text: str, at: int, series: int) -> None:
         """For the evidence. A query that names hundreds of counters is cut: it is kept for every window, for years."""

@@ -89,14 +89,10 @@ class Questions(ABC):
     def _restarted_among(self, groups: Iterable[Among], reach: int) -> set[tuple[str, ...]]:
         if self._meter.lifetime is Lifetime.DURABLE:
             return set()
-        labels = self._meter.target_labels
         first: dict[tuple[str, ...], int] = {}
         last: dict[tuple[str, ...], int] = {}
         for group in groups:
-            start = queries.selector(PROCESS_START, among=group)
-            lowest, highest = queries.lowest(start, labels, reach), queries.highest(start, labels, reach)
-            self._ask.begin(lowest, self._end - 1)
-            self._ask.begin(highest, self._end - 1)
+            lowest, highest = self._begin_restarted(group, reach)
             for found, value in self._ask.values(lowest, self._end - 1, THOUSANDTHS):
                 target = self._naming.target(found)
                 first[target] = min(value, first.get(target, value))
@@ -104,6 +100,14 @@ class Questions(ABC):
                 target = self._naming.target(found)
                 last[target] = max(value, last.get(target, value))
         return {target for target in first if last.get(target, first[target]) - first[target] > SAME_PROCESS}
+
+    def _begin_restarted(self, group: Among, reach: int) -> tuple[str, str]:
+        """Ask for the earliest and the latest process start of each target; both questions are sent at once."""
+        start, labels = queries.selector(PROCESS_START, among=group), self._meter.target_labels
+        lowest, highest = queries.lowest(start, labels, reach), queries.highest(start, labels, reach)
+        self._ask.begin(lowest, self._end - 1)
+        self._ask.begin(highest, self._end - 1)
+        return lowest, highest
 
     def _restarted(self, targets: Collection[tuple[str, ...]], reach: int) -> set[tuple[str, ...]]:
         """Targets seen with more than one process."""
@@ -133,27 +137,43 @@ class Questions(ABC):
 
     def _scrapes(self, before: int = MARGIN) -> tuple[list[Series], list[int]]:
         """`up` of the targets that expose the metric, and when the source recorded anything at all."""
-        start, end = self._start - before, self._end + MARGIN
-        among = self._among()
-        ups: list[Series] = []
-        if among:
-            text = queries.samples(queries.selector(UP, among=among), end - start)
-            ups = self._ask.samples(text, end - 1, WHOLE, start, end)
-        step = max(self._interval, -(-(end - start) // _STEPS))
+        text, start, end, step = self._scrapes_asked(before)
+        ups = self._ask.samples(text, end - 1, WHOLE, start, end) if text else []
         # A step speaks for the samples since the one before it.
         alive = [at - step + 1 for at in self._ask.instants(queries.scraped(UP, step), start, end, step)]
         return ups, alive
+
+    def _scrapes_asked(self, before: int = MARGIN) -> tuple[str, int, int, int]:
+        """The question for `up`, empty where nobody knows of which targets; from when to when, and in which steps."""
+        start, end = self._start - before, self._end + MARGIN
+        among = self._among()
+        text = queries.samples(queries.selector(UP, among=among), end - start) if among else ""
+        return text, start, end, max(self._interval, -(-(end - start) // _STEPS))
+
+    def _begin_scrapes(self) -> None:
+        """Ask for `_scrapes` ahead of the moment when they are needed."""
+        text, start, end, step = self._scrapes_asked()
+        if text:
+            self._ask.begin_raw(text, end - 1)
+        self._ask.begin_instants(queries.scraped(UP, step), start, end, step)
 
     def _among(self) -> Among:
         """Values of the target labels that the meter's targets have, those of too many left out; asked once."""
         if self._narrowed is None:
             self._narrowed = {}
+            self._begin_among()
             for label in self._meter.target_labels:
-                counters = queries.counters(self._meter)
-                values = self._ask.label_values(label, counters, self._start - RUNGS[-1], self._end)
+                values = self._ask.label_values(label, *self._among_asked())
                 if 0 < len(values) <= PER_QUERY:
                     self._narrowed[label] = values
         return self._narrowed
+
+    def _among_asked(self) -> tuple[str, int, int]:
+        return queries.counters(self._meter), self._start - RUNGS[-1], self._end
+
+    def _begin_among(self) -> None:
+        for label in self._meter.target_labels if self._narrowed is None else ():
+            self._ask.begin_label_values(label, *self._among_asked())
 
     def _sightings(self, targets: Collection[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
         """Of these targets, those scraped successfully at some time before the window."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rating.adapters.prometheus.asking import Names, Samples, Spelling
+from rating.adapters.prometheus.remote.places import places
 from rating.adapters.prometheus.remote.streams import Block
 from rating.core.counters import EXACT, Column, Integers, Scale, quantised
 
@@ -67,10 +68,10 @@ class Sieve:
         span, found, roster = self.span, self.found, self._names.roster
         changed = roster.marked(self._restarted)
         # Where each series' samples before and in the window lie: places among all of the block's.
-        low, high = bounds[:-1], bounds[1:]
-        end = _before(times, low, high, span.end)
-        start = _before(times, low, end, span.start)
-        base, fall, low = (_before(times, low, start, instant) for instant in (span.base, span.fall, span.low))
+        low, high, before = bounds[:-1], bounds[1:], places()
+        end = before(times, low, high, span.end)
+        start = before(times, low, end, span.start)
+        base, fall, low = (before(times, low, start, instant) for instant in (span.base, span.fall, span.low))
         self.series += int(np.count_nonzero(end > low))
         self.samples += int((end - low).sum())
         ended, based = end > start, start > base
@@ -104,14 +105,3 @@ def sift(names: Names, server: int, spelling: Spelling, blocks: Iterable[Block],
         falls = np.flatnonzero(values[1:] < values[:-1]) + 1
         for sieve in sieves:
             sieve.take(numbers, bounds, times, values, falls)
-
-
-def _before(times: Any, low: Integers, high: Integers, instant: int) -> Integers:
-    """For each series, whose samples lie at the places low to high, that of its first one at or after an instant."""
-    found, beyond = low.copy(), high.copy()
-    while (open_ := found < beyond).any():
-        middle = (found + beyond) >> 1
-        earlier = open_ & (times[np.where(open_, middle, 0)] < instant)
-        np.copyto(found, middle + 1, where=earlier)
-        np.copyto(beyond, middle, where=open_ & ~earlier)
-    return found

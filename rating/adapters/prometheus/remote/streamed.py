@@ -21,7 +21,7 @@ from rating.adapters.prometheus.remote.sieve import Sieve, Sifted, Span, sift
 from rating.adapters.prometheus.remote.streams import read
 from rating.adapters.prometheus.remote.wire import How, Matcher
 from rating.core.counters import Column
-from rating.core.meters import Meter
+from rating.core.meters import Lifetime, Meter
 from rating.core.periods import Period
 from rating.errors import EdgeDisagrees, EdgeError
 
@@ -68,6 +68,11 @@ class Streamed(Gathering):
         self._sieve: Sieve | None = None
         """What came out of the stream, also where it was read with an earlier window."""
 
+    @property
+    def _fall(self) -> int:
+        """How far before the window falls and restarts are looked for."""
+        return self._first_rung + MINUTE
+
     def _first(self) -> First:
         if self._sieve is None:
             try:
@@ -82,9 +87,14 @@ class Streamed(Gathering):
         found, self._sieve = self._sieve.found, None
         return _first(found, self._restarts)
 
+    def _begin(self) -> None:
+        """Ask for what the stream is sifted by, ahead of the moment when it is needed."""
+        among = self._among()
+        if among and self._meter.lifetime is not Lifetime.DURABLE:
+            self._begin_restarted(among, self._length + self._fall)
+
     def _prepared(self) -> Sieve:
-        reach = self._first_rung + CONTEXT
-        fall = self._first_rung + MINUTE
+        reach, fall = self._first_rung + CONTEXT, self._fall
         span = Span(self._start, self._end, self._start - self._first_rung, self._start - fall, self._start - reach)
         among = self._among()
         self._restarts = self._restarted_among([among] if among else [], self._length + fall)
@@ -97,8 +107,16 @@ class Streamed(Gathering):
         return Sieve(self._names, span, self._restarts, thin, self._ask.scale, self._lone)
 
     def _sift(self, run: Sequence[Streamed]) -> None:
-        """Read these consecutive windows, of which this is the first."""
+        """Read these consecutive windows, of which this is the first.
+
+        The few small questions of all of them are on their way together, the last ones while the stream is read.
+        """
+        for begin in (Streamed._begin_among, Streamed._begin):
+            for one in run:
+                begin(one)
         sieves = [one._prepared() for one in run]
+        for one in run:
+            one._begin_scrapes()
         low, end = sieves[0].span.low, sieves[-1].span.end
         for server, client in enumerate(self._ask.clients):
             for piece in self._pieces():
