@@ -14,10 +14,11 @@ from rating.core.offers import RemoteContract
 from rating.core.periods import from_seconds, seconds
 from rating.core.publications import subscription_subject
 from rating.core.usageevents import Share, UsageEvent
-from rating.core.usagerecords import begins, end_differs, period_differs, unsayable
+from rating.core.usagerecords import begins, begun_late, end_differs, period_differs, unsayable
 from rating.errors import EdgeDisagrees, EdgeRefused
 from rating.ports import Names, Trail, Unreported
 
+Stand = Callable[[UsageEvent, Share, str, str], None]
 AGAIN = "then `rating stripe retry`"
 
 
@@ -31,6 +32,8 @@ class Found:
     """Is it billed?"""
     items: frozenset[str]
     """What usage can be recorded for."""
+    began: datetime | None
+    """The start of its billing period."""
     ends: datetime | None
     """The end of its billing period."""
     stops: datetime | None
@@ -102,6 +105,8 @@ def take_up(
     ending = contract.end is not None and not first  # then, as was just seen, the same here and there
     if there.ends is not None and not ending and (differs := period_differs(contract, there.ends, least, most)):
         raise EdgeDisagrees(f"{what}: {differs}, {AGAIN}")
+    if first and there.began is not None and (late := begun_late(contract, there.began)):
+        raise EdgeDisagrees(f"{what}: {late}, {AGAIN}")
     for price in changed:
         trail.keep(price.product, f"price/{price.key}", subject)
     if kept is None:
@@ -114,37 +119,49 @@ def take_up(
     return f"told as {there.name}"
 
 
-def carried(
-    where: str, events: Iterable[UsageEvent], names: Names, stand: Callable[[UsageEvent, Share, str, str], None]
-) -> list[Unreported]:
-    """Carry each share of each event to the subscription that it belongs to; returns what was declined, and why.
+class Teller:
+    """Carries each share of each event to the subscription that it belongs to.
 
-    `stand` makes the number of a share and a product stand there, under the subscription's name, or raises EdgeRefused.
+    What stood there when a report broke off is not asked for by the next one: else a limit of calls would end every
+    report at the same place.
     """
-    found = []
-    for event in events:
-        reasons = []
-        for share in event.shares:
-            subject = subscription_subject(share.subscription)
-            there, start = names(subject), names(subject, "start")
-            if there is None or start is None:
-                reasons.append(f"subscription {share.subscription} has no name at {where}; it was not taken up there")
-            elif share.at < from_seconds(int(start)):
-                continue  # billed elsewhere, as the subscription was when it was used
-            elif why := unsayable(share):
-                reasons.append(why)
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._stood: set[tuple[str, str, str]] = set()
+
+    def tell(self, events: Iterable[UsageEvent], names: Names, stand: Stand) -> list[Unreported]:
+        """Returns what was declined, and why.
+
+        `stand` makes the number of a share and a product stand there, under the subscription's name; it raises
+        EdgeRefused where it cannot, and EdgeUnavailable, which ends the report.
+        """
+        found = []
+        for event in events:
+            reasons = [why for share in event.shares for why in self._share(event, share, names, stand)]
+            if reasons:
+                found.append(Unreported(event, "; ".join(reasons)))
+        self._stood.clear()
+        return found
+
+    def _share(self, event: UsageEvent, share: Share, names: Names, stand: Stand) -> Iterator[str]:
+        subject = subscription_subject(share.subscription)
+        there, start = names(subject), names(subject, "start")
+        if there is None or start is None:
+            yield f"subscription {share.subscription} has no name at {self._where}; it was not taken up there"
+            return
+        if share.at < from_seconds(int(start)):
+            return  # billed elsewhere, as the subscription was when it was used
+        if why := unsayable(share):
+            yield why
+            return
+        for product in share.products:
+            one = event.name, share.subscription, product
+            if one in self._stood:
+                continue
+            try:
+                stand(event, share, product, there)
+            except EdgeRefused as error:
+                yield str(error)
             else:
-                reasons += _declined(event, share, there, stand)
-        if reasons:
-            found.append(Unreported(event, "; ".join(reasons)))
-    return found
-
-
-def _declined(
-    event: UsageEvent, share: Share, there: str, stand: Callable[[UsageEvent, Share, str, str], None]
-) -> Iterator[str]:
-    for product in share.products:
-        try:
-            stand(event, share, product, there)
-        except EdgeRefused as error:
-            yield str(error)
+                self._stood.add(one)

@@ -195,11 +195,16 @@ def events(
 
 
 def _share(bucket: Bucket, contract: RemoteContract, meter: str, value: int) -> Share:
-    begin = max(bucket.hour, contract.start)
-    end = bucket.span.end if contract.end is None else max(min(bucket.span.end, contract.end), begin)
     products = tuple(price.product for price in contract.offer.prices if price.meter.key == meter)
-    middle = begin + timedelta(seconds=(end - begin) // timedelta(seconds=2))
-    return Share(contract.subscription, products, middle, value)
+    return Share(contract.subscription, products, middle(bucket.hour, contract, bucket.grain), value)
+
+
+def middle(start: datetime, contract: RemoteContract, grain: timedelta) -> datetime:
+    """The middle of what the contract has of an hour or a day."""
+    begin, end = max(start, contract.start), start + grain
+    if contract.end is not None:
+        end = max(min(end, contract.end), begin)
+    return begin + timedelta(seconds=(end - begin) // timedelta(seconds=2))
 
 
 def fees(contract: RemoteContract, now: datetime, grain: timedelta = HOUR) -> Iterator[tuple[Bucket, UsageEvent]]:

@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from rating.core.canonical import digest
 from rating.core.offers import RemoteContract
 from rating.core.periods import align, stamp
-from rating.core.usageevents import DAY, Share, UsageEvent
+from rating.core.usageevents import DAY, Share, UsageEvent, middle
 
+LONGEST = timedelta(hours=11)
+"""How far from ours something may begin or end there: less than from midnight to the middle of a day."""
 MOST = 10**15
 """Numbers below are held exactly by whatever reads JSON."""
 
@@ -49,13 +51,28 @@ def period_differs(contract: RemoteContract, ends: datetime, least: timedelta, m
 
 
 def end_differs(contract: RemoteContract, end: datetime | None) -> str:
-    """How it ends there otherwise than by our book; empty when it does not."""
+    """How it ends there otherwise than by our book; empty when it does not.
+
+    The last day's usage stands in the middle of it, which must not come after the end.
+    """
     if contract.end is None:
         return "" if end is None else f"it ends there at {stamp(end)} and goes on by our book; let it go on there"
-    if end is not None and abs(end - contract.end) < DAY:
+    if end is not None and -LONGEST <= end - contract.end < DAY:
         return ""
     there = "goes on there" if end is None else f"ends there at {stamp(end)}"
     return f"it ends at {stamp(contract.end)} by our book and {there}; let it end there as it does here"
+
+
+def begun_late(contract: RemoteContract, began: datetime) -> str:
+    """How a billing period that began there then leaves out what is to be told first; empty when it does not."""
+    first = middle(begins(contract), contract, DAY)
+    if began <= first:
+        return ""
+    return (
+        f"its billing period began there at {stamp(began)}, and the first usage to be told is of {stamp(first)}; let "
+        f"it begin by then, or, in the period from {stamp(contract.period.end)}, collect what was used before by our "
+        "invoice"
+    )
 
 
 def begins(contract: RemoteContract) -> datetime:

@@ -102,7 +102,8 @@ def test_usage_is_told_to_subscriptions_that_a_person_made(sites: Sites, capsys:
     assert {row["gateway"]: row["outcome"] for row in rows} == {"eu": "done", "us": "refused"}
     _, (parked,), _ = answered(capsys, "publish", "--parked")
     assert parked["said"].startswith("Recurly has no running subscription of customer bob with calls for bob/pro/")
-    recurly.usages.subscribe("r-bob", "bob", END + timedelta(hours=6), "calls")
+    began = {"current_period_started_at": f"{BEGIN:%Y-%m-%d}T06:00:00Z"}
+    recurly.usages.subscribe("r-bob", "bob", END + timedelta(hours=6), "calls", **began)
     assert answered(capsys, "stripe", "retry", parked["subject"])[0] == DONE
     assert answered(capsys, "publish")[0] == DONE
 

@@ -16,7 +16,7 @@ from rating.core.prices.per_unit import PerUnit
 from rating.core.ratecards import RateCard
 from rating.core.subscriptions import Subscription
 from rating.core.usageevents import DAY, Counted, Share, UsageEvent, buckets, events
-from rating.core.usagerecords import MOST, begins, end_differs, period_differs, tag, unsayable
+from rating.core.usagerecords import MOST, begins, begun_late, end_differs, period_differs, tag, unsayable
 from rating.core.windows import Usage
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
@@ -98,12 +98,20 @@ def test_a_billing_period_may_end_there_within_bounds_and_may_not_have_been_rene
     assert period_differs(contract(), december + 12 * HOUR, *bounds)
 
 
+def test_what_begins_there_after_its_first_usage_leaves_it_out() -> None:
+    assert not begun_late(contract(), BEGIN + 12 * HOUR)
+    assert begun_late(contract(), BEGIN + 13 * HOUR)
+    assert not begun_late(contract(BEGIN + 14 * HOUR), BEGIN + 15 * HOUR)
+
+
 def test_an_end_is_the_same_within_a_day() -> None:
     december = datetime(2026, 12, 1, tzinfo=UTC)
     assert not end_differs(contract(), None)
     assert "and goes on by our book; let it go on there" in end_differs(contract(), december)
     ending = contract(end=december)
     assert not end_differs(ending, december + 6 * HOUR)
+    assert not end_differs(ending, december - 11 * HOUR)
+    assert end_differs(ending, december - 13 * HOUR), "the last day's usage would come after it"
     assert "ends there at 2026-12-03 00:00; let it end there as it does here" in end_differs(ending, december + 2 * DAY)
 
 

@@ -13,19 +13,17 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from rating.adapters.chargebee.site import Site
-from rating.adapters.taken_up import Found, carried, only, take_up, unnamed
+from rating.adapters.taken_up import Found, Teller, only, take_up, unnamed
 from rating.core.money import Currency
 from rating.core.offers import RemoteContract
 from rating.core.parties import Customer
 from rating.core.periods import from_seconds, seconds, stamp
 from rating.core.publications import subscription_subject
 from rating.core.usageevents import DAY, Share, UsageEvent
-from rating.core.usagerecords import tag
+from rating.core.usagerecords import LONGEST, tag
 from rating.errors import EdgeRefused, EdgeUnavailable
 from rating.ports import Names, Trail, Unreported
 
-_MOST = timedelta(hours=11)
-"""How far from midnight in UTC a billing period there may end."""
 _BY_HAND = "charge or credit the difference there by hand"
 
 
@@ -43,6 +41,7 @@ class ChargebeeUsage:
     ) -> None:
         self._name, self._site, self._items, self._subscriptions = name, site, items, subscriptions
         self._grace = grace
+        self._teller = Teller("Chargebee")
 
     @property
     def name(self) -> str:
@@ -74,10 +73,10 @@ class ChargebeeUsage:
             what = f"list subscriptions of {contract.customer}"
             theirs = self._site.every(what, calls.list, where={"customer_id": {"is": contract.customer}})
             there = only("Chargebee", contract, [_found(one.subscription) for one in theirs], wanted)
-        return take_up(contract, there, self._items, trail, least=-_MOST, most=_MOST)
+        return take_up(contract, there, self._items, trail, least=-LONGEST, most=LONGEST)
 
     def report(self, events: Sequence[UsageEvent], names: Names) -> Sequence[Unreported]:
-        return carried("Chargebee", events, names, _Told(self._site, self._items).stand)
+        return self._teller.tell(events, names, _Told(self._site, self._items).stand)
 
 
 class _Told:
@@ -164,6 +163,7 @@ def _found(there: Any) -> Found:
         there.status,
         there.status in ("active", "non_renewing"),
         frozenset(one.item_price_id for one in there.subscription_items or ()),
+        None if there.current_term_start is None else from_seconds(there.current_term_start),
         None if there.current_term_end is None else from_seconds(there.current_term_end),
         None if ends is None else from_seconds(ends),
     )

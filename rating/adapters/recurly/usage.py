@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from rating.adapters.recurly.account import Absent, Account, keyed, name_of
-from rating.adapters.taken_up import Found, carried, only, take_up, unnamed
+from rating.adapters.taken_up import Found, Teller, only, take_up, unnamed
 from rating.core.canonical import digest
 from rating.core.money import Currency
 from rating.core.offers import RemoteContract
@@ -44,6 +44,7 @@ class RecurlyUsage:
     ) -> None:  # fmt: skip
         self._name, self._account, self._add_ons, self._subscriptions = name, account, add_ons, subscriptions
         self._grace = grace
+        self._teller = Teller("Recurly")
 
     @property
     def name(self) -> str:
@@ -86,7 +87,7 @@ class RecurlyUsage:
             return []
 
     def report(self, events: Sequence[UsageEvent], names: Names) -> Sequence[Unreported]:
-        return carried("Recurly", events, names, self._stand)
+        return self._teller.tell(events, names, self._stand)
 
     def _stand(self, event: UsageEvent, share: Share, product: str, subscription: str) -> None:
         """Make the number stand there, alone among ours.
@@ -153,6 +154,7 @@ def _found(there: Any) -> Found:
             and one.add_on.usage_type == "price"
             and one.usage_calculation_type in (None, "cumulative")
         ),
+        there.current_period_started_at,
         there.current_period_ends_at,
         there.expires_at if there.state in ("canceled", "expired") else None,
     )

@@ -28,6 +28,7 @@ class Usages:
         """A person makes a subscription, with usage add-ons."""
         self.subscriptions[name] = {
             "object": "subscription", "id": name, "state": "active", "current_period_ends_at": _instant(ends),
+            "current_period_started_at": _instant(ends - timedelta(days=1)),
             "expires_at": None,
             "account": {"object": "account_mini", "code": account}, "add_ons": [
                 {"object": "subscription_add_on", "usage_calculation_type": "cumulative", "add_on": {
@@ -43,6 +44,7 @@ class Usages:
         for record in self.records.values():
             if record["of"][0] == name and datetime.fromisoformat(record["usage_timestamp"]) < ends:
                 record["billed_at"] = record["billed_at"] or _instant(ends)
+        one["current_period_started_at"] = _instant(ends)
         one["current_period_ends_at"] = _instant(ends + timedelta(days=days))
 
     def billed(self) -> dict[tuple[str, str], int]:

@@ -14,6 +14,7 @@ from rating.core.periods import seconds
 from rating.errors import EdgeUnavailable
 from rating.jobs.publish import retry
 
+from .services import Refusal
 from .usage_peers import BEGIN, CODE, DAY, ITEM, RENEWAL, ChargebeeRates, RecurlyRates, rates
 from .usage_worlds import CATALOGUE, MINUTES, UsageWorld, begun, first_day
 
@@ -113,6 +114,28 @@ def test_billing_periods_that_end_elsewhere_are_found_out(peer: Any) -> None:
     world.close(BEGIN, BEGIN + DAY)
     world.report(gateway, BEGIN + DAY + MINUTES)
     assert not peer.counted()
+
+
+def test_a_subscription_that_began_after_the_usage_is_found_out(peer: Any) -> None:
+    """Made in the afternoon: Chargebee would not bill what was used in the morning, and says nothing of it."""
+    for one in peer.site.usages.subscriptions.values():
+        one |= {"current_term_start": seconds(SECOND) + 3600, "current_period_started_at": "2026-11-01T13:00:00Z"}
+    world, gateway = begun(peer)
+    said = parked(world, gateway)
+    assert (
+        "its billing period began there at 2026-11-01 13:00, and the first usage to be told is of 2026-11-01 12:00"
+        in (said)
+    )
+    assert "in the period from 2026-11-02 00:00, collect what was used before by our invoice" in said
+    # A person waits for the next period.
+    now = BEGIN + DAY + MINUTES
+    peer.at(BEGIN + DAY + RENEWAL)
+    assert not mended(world, gateway, now)
+    for day in range(2):
+        world.close(BEGIN + day * DAY, BEGIN + (day + 1) * DAY)
+    peer.at(now + DAY)
+    world.report(gateway, now + DAY)
+    assert peer.counted() == {one: units - world.used(BEGIN + DAY)[one] for one, units in world.used(now + DAY).items()}
 
 
 def test_a_price_that_changes_here_is_changed_there_by_a_person(peer: Any) -> None:
@@ -296,6 +319,35 @@ def test_an_answer_that_is_not_of_the_service_is_tried_again(peer: Any, monkeypa
             gateway.report(ahead, lambda subject, part="": names.get((subject, part)))
     world.report(gateway, now)
     assert peer.counted() == world.used(now)
+
+
+def test_a_limit_of_calls_ends_no_report_twice_at_the_same_place(peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stood there when a report broke off is not asked for again by the same process."""
+    world, gateway = begun(peer)
+    for day in range(3):
+        world.close(BEGIN + day * DAY, BEGIN + (day + 1) * DAY)
+    now = BEGIN + DAY + MINUTES
+    ahead = world.report(gateway, now + DAY / 12, dry_run=True).events
+    names = {(one.subject, one.part): one.name for one in world.book.remote_names(gateway.name)}
+    asked, made = peer.site.asked, [0]
+
+    def limited(*said: Any) -> Any:
+        made[0] += 1
+        if made[0] > 3:
+            raise Refusal(429, {"message": "slow down", "error": {"type": "rate_limited", "message": "slow down"}})
+        return asked(*said)
+
+    monkeypatch.setattr(peer.site, "asked", limited)
+    rounds = 0
+    while True:
+        made[0], rounds = 0, rounds + 1
+        try:
+            assert not gateway.report(ahead, lambda subject, part="": names.get((subject, part)))
+            break
+        except EdgeUnavailable:
+            assert rounds < 9
+    assert rounds > 1
+    assert sum(peer.counted().values()) == sum(one.value for one in ahead)
 
 
 def test_who_was_not_taken_up_is_declined_by_name(peer: Any) -> None:

@@ -57,7 +57,8 @@ def _there(world: UsageWorld, site: ChargebeeSite | RecurlySite) -> UsageGateway
             start, end = seconds(NOVEMBER.start), seconds(NOVEMBER.end)
             site.usages.subscribe(contract.customer, contract.customer, start, end, *items)
         else:
-            site.usages.subscribe(contract.customer, contract.customer, NOVEMBER.end + GRACE, *items)
+            began = {"current_period_started_at": "2026-11-01T06:00:00Z"}
+            site.usages.subscribe(contract.customer, contract.customer, NOVEMBER.end + GRACE, *items, **began)
     if isinstance(site, ChargebeeSite):
         return ChargebeeUsage("eu", Site("acme-test", KEY, url=site.url), named, {}, grace=GRACE)
     return RecurlyUsage("us", Account(RECURLY_KEY, url=site.url), named, {}, grace=GRACE)
