@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from rating.core import vocabulary as names
 from rating.core.catalogue import Catalogue
+from rating.core.periods import PER_MONTH
 from rating.core.plans import Plan
-from rating.core.reports import PER_MONTH
 from rating_dashboards.style import (
     CONSUMER_LINK,
     PLAN,

@@ -142,6 +142,9 @@ def _summary(report: Report) -> None:
         for one in report.allowances[:_SHOWN]
     ]
     show(rows, ("consumer", "meter", "used", "of the allowance"), Format.TABLE, "Fullest allowances")
+    if report.upsells:
+        converted = sum(one.converted_at is not None for one in report.upsells)
+        console.print(f"Upselling: {len(report.upsells)} told of their next plan in 90 days, {converted} on it now")
     windows = report.windows()
     console.print(
         f"Windows: {windows.complete} complete, {windows.degraded} degraded, {windows.held} held, "

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 
 from rating.core.notices import Audience, Kind, Told
+from rating.core.periods import PER_MONTH
 from rating.core.plans import Plan
-from rating.core.reports import PER_MONTH
 from rating.core.subscriptions import Subscription
 
 _DAY = timedelta(days=1)

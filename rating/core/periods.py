@@ -73,6 +73,16 @@ class Cadence(StrEnum):
     YEAR = "year"
 
 
+PER_MONTH = {
+    Cadence.DAY: Fraction(365, 12),
+    Cadence.WEEK: Fraction(52, 12),
+    Cadence.MONTH: Fraction(1),
+    Cadence.QUARTER: Fraction(1, 3),
+    Cadence.YEAR: Fraction(1, 12),
+}
+"""How many billing periods fall into a month, on average."""
+
+
 def billing_period(cadence: Cadence, anchor: date, zone: ZoneInfo, instant: datetime) -> Period:
     """The billing period that contains `instant`.
 

@@ -11,7 +11,6 @@ from datetime import date, datetime
 from fractions import Fraction
 
 from rating.core.money import Currency, Money, total
-from rating.core.periods import Cadence
 
 OTHERS = "<others>"
 
@@ -90,6 +89,24 @@ class IssuedInvoice:
 
 
 @dataclass(frozen=True, slots=True)
+class Upsell:
+    """A subscription that was told of its next plan in the last 90 days."""
+
+    consumer: str
+    customer: str
+    plan: str
+    next_plan: str
+    told_at: datetime
+    """When first."""
+    thresholds: tuple[str, ...]
+    """Shares of allowances that were reached."""
+    converted_at: datetime | None
+    """Since when it is on that plan."""
+    gain: Money | None
+    """By how much the fees are higher there, a month's worth; None where they cannot be compared."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     at: datetime
     first_day: date
@@ -110,6 +127,8 @@ class Report:
     issued: tuple[IssuedInvoice, ...]
     """Invoices issued on these days, oldest first."""
     quality: tuple[Quality, ...]
+    upsells: tuple[Upsell, ...] = ()
+    """The first told first."""
 
     @property
     def currencies(self) -> tuple[Currency, ...]:
@@ -177,13 +196,3 @@ def leaders(days: Sequence[UsageOfDay], most: int) -> dict[str, list[Fraction]]:
 
 def _sum(quantities: Iterable[Fraction]) -> Fraction:
     return sum(quantities, Fraction(0))
-
-
-PER_MONTH = {
-    Cadence.DAY: Fraction(365, 12),
-    Cadence.WEEK: Fraction(52, 12),
-    Cadence.MONTH: Fraction(1),
-    Cadence.QUARTER: Fraction(1, 3),
-    Cadence.YEAR: Fraction(1, 12),
-}
-"""How many billing periods fall into a month, on average."""

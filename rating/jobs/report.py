@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 
+from rating.core.conversions import monthly_gain
 from rating.core.meters import Meter
 from rating.core.money import Currency, Money, round_amount
-from rating.core.periods import Period
+from rating.core.periods import PER_MONTH, Period
 from rating.core.reports import (
-    PER_MONTH,
     Accruing,
     AllowanceUse,
     IssuedInvoice,
     Kind,
     Quality,
     Report,
+    Upsell,
     UsageOfDay,
     ahead_of,
 )
@@ -24,6 +25,7 @@ from rating.core.schedule import due_windows
 from rating.core.windows import Completeness
 from rating.jobs.accrue import Accrued, accrue
 from rating.jobs.contracts import Contracts, metered_from
+from rating.jobs.pipeline import pipeline
 from rating.ports import Book
 
 _DAY = timedelta(days=1)
@@ -68,6 +70,7 @@ def report(
         recurring=_recurring(accrued),
         issued=tuple(_issued(book, span)),
         quality=tuple(quality),
+        upsells=tuple(_upsells(book, contracts, now)),
     )
 
 
@@ -84,6 +87,22 @@ def _days(span: Period) -> Iterator[date]:
     while _midnight(day) < span.end:
         yield day
         day += _DAY
+
+
+def _upsells(book: Book, contracts: Contracts, now: datetime) -> Iterator[Upsell]:
+    plans = contracts.current.plans
+    for one in pipeline(book, contracts, now=now):
+        gain = monthly_gain(one, plans)
+        yield Upsell(
+            one.consumer,
+            one.customer,
+            one.plan,
+            one.next_plan,
+            one.first_at,
+            one.marks,
+            one.converted_at,
+            None if gain is None else round_amount(gain, plans[one.plan].currency),
+        )
 
 
 def _kinds(book: Book, meter: Meter, span: Period) -> list[Kind]:

@@ -15,12 +15,14 @@ from rating.adapters.store import open_book
 from rating.bootstrap import load_catalogue
 from rating.cli import run
 from rating.core.meters import Meter
+from rating.core.notices import Kind
 from rating.core.periods import Period
 from rating.core.windows import Completeness, Held
 from rating.jobs.bill import bill
 from rating.jobs.contracts import gather
 from rating.jobs.report import report
 from rating.settings import Settings
+from rating.specs.examples import example
 from tests.stories import DAY, OCTOBER, close_days
 
 CATALOGUE = """
@@ -108,6 +110,34 @@ def test_json_has_everything_in_exact_text(rating: Rating, tmp_path: Path) -> No
     assert found["recurring"]["JPY"] == {"amount": "100", "currency": "JPY"}, "a twelfth of a year's 1200"
     assert {one["number"] for one in found["issued"]} == {"INV-000001", "INV-000002"}
     assert found["kinds"] == [{"meter": "api_calls", "dimensions": ["/search"], "quantity": "840"}]
+
+
+def test_who_was_told_of_the_next_plan_is_shown_with_who_is_on_it(
+    rating: Rating, settings: Settings, tmp_path: Path
+) -> None:
+    told = replace(
+        example(Kind.ALLOWANCE_REACHED, NOW),
+        consumer="acme",
+        customer="acme",
+        subscription="acme/pro/2026-10-01",
+        plan="pro",
+        next_plan="scale",
+        mark="100%",
+    )
+    with open_book(settings.database_url) as book:
+        book.tell([told, replace(told, consumer=HOSTILE, subscription="other")], at=NOW - 20 * DAY)
+    written = settings.catalog.read_text()
+    moved = "end: 2026-11-01}\n  - {consumer: acme, plan: scale, start: 2026-11-01}"
+    settings.catalog.write_text(written.replace("start: 2026-10-01}", f"start: 2026-10-01, {moved}", 1))
+    _, out, _ = rating("report", "--period", "2026-11")
+    assert "Upselling: 2 told of their next plan in 90 days, 1 on it now" in out
+    page = (tmp_path / "rating-report.html").read_text()
+    assert "Fees gained a month, USD" in page
+    assert "On it since" in page
+    assert "<b onclick" not in page
+    _, out, _ = rating("report", "--period", "2026-11", "--no-page", "--format", "json")
+    first = json.loads(out)["upsells"][0]
+    assert (first["consumer"], first["gain"]["amount"], first["thresholds"]) == ("acme", "11.00", ["100%"])
 
 
 def test_a_month_that_is_over_is_shown_whole(rating: Rating) -> None:

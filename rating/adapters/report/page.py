@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from rating.adapters.report.figures import Figure, accrued_by_plan, allowances, kinds, quality, top_consumers, usage
-from rating.core.money import Money, decimal_text, fixed_point, grouped
+from rating.core.money import Money, decimal_text, fixed_point, grouped, total
 from rating.core.reports import Report
 from rating.errors import EdgeUnavailable
 
@@ -77,6 +77,8 @@ def _sections(report: Report) -> Iterator[_Section]:
     for meter in report.units:
         yield _usage(report, meter)
     yield _allowances(report)
+    if report.upsells:
+        yield _upselling(report)
     yield _measuring(report)
     yield _issued(report)
 
@@ -137,6 +139,32 @@ def _allowances(report: Report) -> _Section:
     section.tables.append(
         ("Every allowance", _table(("Consumer", "Plan", "Meter", "Used", "Included", "Share"), rows, 3, 4, 5))
     )
+    return section
+
+
+def _upselling(report: Report) -> _Section:
+    section = _Section("Upselling", "Who was told of their next plan in the last 90 days, and who is on it now.")
+    converted = [one for one in report.upsells if one.converted_at is not None]
+    section.cards.append(_Card("Told of their next plan", str(len(report.upsells)), "subscriptions"))
+    section.cards.append(_Card("On it now", str(len(converted))))
+    for currency in report.currencies:
+        gains = [one.gain for one in converted if one.gain is not None and one.gain.currency == currency]
+        if gains:
+            section.cards.append(_Card(f"Fees gained a month, {currency}", _amount(total(gains, currency))))
+    rows = [
+        (
+            one.consumer,
+            one.customer,
+            one.plan,
+            one.next_plan,
+            f"{one.told_at:%Y-%m-%d}",
+            ", ".join(one.thresholds),
+            "" if one.converted_at is None else f"{one.converted_at:%Y-%m-%d}",
+        )
+        for one in report.upsells
+    ]
+    columns = ("Consumer", "Customer", "Plan", "Next plan", "First told", "Thresholds", "On it since")
+    section.tables.append(("", _table(columns, rows)))
     return section
 
 
