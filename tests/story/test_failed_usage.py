@@ -99,7 +99,7 @@ def test_what_failed_is_parked_by_name_and_told_again(there: Metered, stripe_pee
 
 
 def test_told_twice_late_or_in_another_order_it_is_parked_once(there: Metered, stripe_peer: StripePeer) -> None:
-    names = {customer["name"]: customer["id"] for customer in stripe_peer.state()["customers"]}
+    names = {f"customer/{one['name']}": one["id"] for one in stripe_peer.state()["customers"]}
     bucket = Bucket("calls", NOON, NOON, 1, 0)
     events = [
         UsageEvent("rating.calls", name, NOON, NOON + INSIDE, 1, event_name("rating.calls", name, bucket))
@@ -107,7 +107,7 @@ def test_told_twice_late_or_in_another_order_it_is_parked_once(there: Metered, s
     ]
     with switched_off(stripe_peer):
         for _ in range(2):
-            there.gateway.report(events, names)
+            there.gateway.report(events, lambda subject, part="": names.get(subject))
     first, again, late = delivered(there, stripe_peer)
     assert list(settled(there, [again], NOW).count()) == [Verdict.ENTERED]
     assert list(settled(there, [first], NOW).count()) == [Verdict.KNOWN]

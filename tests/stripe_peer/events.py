@@ -78,14 +78,14 @@ def listed(world: World, call: Call) -> Thing:
         created = {"gte": created, "lte": created}
     oldest = world.now() - KEPT
     params = {**call.params, "created": {**created, "gte": max(oldest, created.get("gte", oldest))}}
-    kinds = params.pop("types", None)
+    kinds = call.get("types")
     if kinds:
         pages = [world.events.page({**params, "limit": 100}, "/v1/events", type=kind) for kind in kinds]
         found = sorted((event for page in pages for event in page["data"]), key=lambda event: event["id"], reverse=True)
         limit = params.get("limit", 10)
         more = len(found) > limit or any(page["has_more"] for page in pages)
         return {"object": "list", "data": found[:limit], "has_more": more, "url": "/v1/events"}
-    return world.events.page(params, "/v1/events", type=params.get("type"))
+    return world.events.page(params, "/v1/events", type=call.get("type"))
 
 
 @serves("get", "/v1/events/{id}")

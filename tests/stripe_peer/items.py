@@ -129,9 +129,8 @@ def deleted(world: World, call: Call) -> Thing:
 @serves("get", _URL)
 def listed(world: World, call: Call) -> Thing:
     filters: dict[str, Any] = {"customer": call.get("customer"), "invoice": call.get("invoice")}
-    params = dict(call.params)
-    page = world.items.page(params, _URL, **filters)
-    if "pending" in params:
-        data = [one for one in page["data"] if (one["invoice"] is None) == params["pending"]]
+    page = world.items.page(call.params, _URL, **filters)
+    if "pending" in call.params:
+        data = [one for one in page["data"] if (one["invoice"] is None) == call.params["pending"]]
         page = {**page, "data": data}
     return page

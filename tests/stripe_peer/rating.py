@@ -25,8 +25,7 @@ class Part:
 
 
 def parts(price: Thing, quantity: int) -> list[Part]:
-    """Everything that a quantity costs; a negative one costs what 0 does."""
-    quantity = max(0, quantity)
+    """Everything that a quantity costs, which is 0 or more."""
     if price["billing_scheme"] == "per_unit":
         transform = price["transform_quantity"]
         if transform is not None:

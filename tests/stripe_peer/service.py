@@ -21,9 +21,14 @@ from tests.stripe_peer.limits import within
 from tests.stripe_peer.refusals import Refusal, invalid, unserved
 from tests.stripe_peer.routes import Serve, route
 from tests.stripe_peer.turns import Turns
-from tests.stripe_peer.world import Call, World
+from tests.stripe_peer.world import Call, Params, World
 
 _LOGGED = 200_000
+_WITHOUT_EFFECT = frozenset(
+    """created email_type ending_before expand images include limit off_session page payment_behavior proration_behavior
+    starting_after transfer_lookup_key type validate""".split()
+)
+"""Parameters that may be sent where nothing looks at them: they choose what is shown, or what cannot happen here."""
 
 
 @dataclass
@@ -107,7 +112,13 @@ class Service:
             params = parameters.checked(endpoint, _sent(request))
             within(_room(endpoint.path), params)
             call = Call(
-                request.method, request.path, params, ids, request_id, key, owner.startswith(("sk_live", "rk_live"))
+                request.method,
+                request.path,
+                Params(params),
+                ids,
+                request_id,
+                key,
+                owner.startswith(("sk_live", "rk_live")),
             )
             call.token = owner
             answer, remember = await self._carried_out(serve, call, request, fault)
@@ -158,6 +169,8 @@ class Service:
         self.world.cause = call
         try:
             thing = serve(self.world, call)
+            if idle := [name for name in call.params.unseen() if name not in _WITHOUT_EFFECT]:
+                raise unserved(f"the parameter {idle[0]} of {call.method} {call.path}")
             if expand := call.params.get("expand"):
                 thing = expanded(self.world, thing, expand)
             return Answer(200, encoded(thing)), True

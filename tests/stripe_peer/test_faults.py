@@ -161,3 +161,5 @@ def test_what_is_unknown_is_404_and_what_is_not_served_says_so(stripe_peer: Stri
     with pytest.raises(stripe.APIError, match="does not serve") as unserved:
         client.v1.coupons.create({"percent_off": 10})
     assert unserved.value.http_status == 501
+    with pytest.raises(stripe.APIError, match="does not serve the parameter tax_id_data"):
+        client.v1.customers.create({"tax_id_data": [{"type": "eu_vat", "value": "DE123456789"}]})

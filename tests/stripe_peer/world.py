@@ -63,13 +63,36 @@ class Settings:
     """False keeps no events: for measurements of a million objects."""
 
 
+class Params(dict[str, Any]):
+    """Checked parameters that know which of them were looked at. Copying all of them counts as none."""
+
+    def __init__(self, checked: dict[str, Any]) -> None:
+        super().__init__(checked)
+        self.seen: set[str] = set()
+
+    def get(self, name: str, otherwise: Any = None) -> Any:
+        self.seen.add(name)
+        return super().get(name, otherwise)
+
+    def __getitem__(self, name: str) -> Any:
+        self.seen.add(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self.seen.add(str(name))
+        return super().__contains__(name)
+
+    def unseen(self) -> list[str]:
+        return [name for name in self if name not in self.seen]
+
+
 @dataclass(slots=True)
 class Call:
     """One request, its parameters checked."""
 
     method: str
     path: str
-    params: dict[str, Any]
+    params: Params
     ids: tuple[str, ...]
     request_id: str = ""
     idempotency_key: str | None = None
