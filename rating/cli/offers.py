@@ -38,7 +38,7 @@ def plan(context: typer.Context, gateway: GATEWAY = None, format: Format = FORMA
     What cannot be metered is listed with its reason: collect it by a gateway with `mode: invoices`.
     """
     settings = settings_of(context)
-    specs = _metered(settings, gateway)
+    specs = metered_specs(settings, gateway)
     rows: list[dict[str, Any]] = []
     with open_book(settings) as book:
         for served in open_offer_gateways(specs):
@@ -62,7 +62,7 @@ def apply_plan(
     Prices that are no longer offered are put away; whoever is on one stays on it until the next billing period.
     """
     settings = settings_of(context)
-    specs = _metered(settings, gateway)
+    specs = metered_specs(settings, gateway)
     rows: list[dict[str, Any]] = []
     with open_book(settings) as book:
         for served in open_offer_gateways(specs):
@@ -87,7 +87,7 @@ def apply_plan(
     raise typer.Exit(DONE)
 
 
-def _metered(settings: Settings, only: str | None) -> dict[str, GatewaySpec]:
+def metered_specs(settings: Settings, only: str | None) -> dict[str, GatewaySpec]:
     """The gateways in metered mode.
 
     Raises:

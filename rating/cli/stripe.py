@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rating.bootstrap import open_book
-from rating.cli import offers, reconcile, settle
+from rating.cli import correct_periods, offers, reconcile, settle
 from rating.cli.frame import FORMAT, Format, now, settings_of, show
 from rating.cli.publish import specs_of
 from rating.errors import Finding, SpecError
@@ -25,6 +25,7 @@ def add(app: typer.Typer) -> None:
     offers.add_to(group)
     settle.add_to(group)
     reconcile.add_to(group)
+    correct_periods.add_to(group)
     app.add_typer(group, name="stripe")
 
 

@@ -44,16 +44,17 @@ def compare_amounts(
     `papers` and `notes` are those made there since `since`. With `within`, only periods that begin inside it.
     """
     ours = []
-    for one in _ours(book, contracts, gateway, takes=takes, now=now):
+    for one in rated_periods(book, contracts, gateway, takes=takes, now=now):
         asked = one.period.end >= since and (within is None or within.contains(one.period.start))
         ours.append(replace(one, judged=one.judged and asked))
     if ours:
         yield from amounts(gateway.name, ours, Charged(papers, notes, tuple(reading.corrections())))
 
 
-def _ours(
+def rated_periods(
     book: Book, contracts: Contracts, gateway: UsageGateway, *, takes: Callable[[str], bool], now: datetime
 ) -> Iterator[Rated]:
+    """What our rating of each of them comes to by now."""
     names = {(one.subject, one.part): one.name for one in book.remote_names(gateway.name)}
     writer: Writer | None = None
     for contract in offered(contracts, gateway, takes=takes, now=now).contracts:
@@ -67,7 +68,8 @@ def _ours(
             if max(period.start, contract.start) >= from_seconds(int(begun)) and period.start <= now:
                 amount = _rated(writer, contracts, contract, period)
                 final = period.end + gateway.grace <= now
-                yield Rated(contract.subscription, remote, period, amount, final)
+                goes_on = contract.end is None or contract.end > now
+                yield Rated(contract.subscription, remote, period, amount, final, contract.customer, goes_on)
 
 
 def _rated(writer: Writer, contracts: Contracts, contract: RemoteContract, period: Period) -> Money:

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from rating.core.money import Currency
 from rating.core.offers import RemoteContract
 from rating.core.parties import Customer
+from rating.core.periodparity import Correction
 from rating.core.provisions import Provision, Standing
 from rating.core.publications import Dispatch, HeardSignal, Progress, Progressed, RemoteName, Signal
 from rating.core.usageevents import UsageEvent
@@ -179,4 +180,11 @@ class OfferGateway(UsageGateway, Protocol):
 
         The names of what is made are kept on the trail, under the provision's subject. The meter of a price, and the
         product of it, are known to the trail by then.
+        """
+
+    def correct(self, correction: Correction, customer: str) -> str:
+        """Charge it, or credit it below zero, with the customer's next invoice; returns what it is called there.
+
+        The same correction twice within a day is one; whoever asks later looks first for what stands there. `customer`
+        is the gateway's name of the customer.
         """

@@ -152,6 +152,18 @@ def test_what_is_not_carried_is_said_by_every_command_until_it_is_put_away(
     assert "invoice/INV-1 cannot be dismissed" in capsys.readouterr().err
 
 
+def test_nothing_is_corrected_where_nothing_differs(peer: StripePeer, capsys: pytest.CaptureFixture[str]) -> None:
+    answered(capsys, "stripe", "apply", "--yes")
+    answered(capsys, "publish")
+    close(quantity=1_234)
+    answered(capsys, "publish")
+    for flags in (("--dry-run",), ("--gateway", "main")):
+        assert answered(capsys, "stripe", "correct", *flags)[:2] == (DONE, [])
+    assert peer.state()["items"] == []
+    code, _, said = answered(capsys, "stripe", "correct", "--gateway", "other")
+    assert (code, 'no gateway in metered mode is called "other"' in said) == (WRONG_INPUT, True)
+
+
 def test_without_a_gateway_in_metered_mode_nothing_is_planned(
     peer: StripePeer, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

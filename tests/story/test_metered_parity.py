@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from rating.adapters.stripe.reading import StripeReading
 from rating.adapters.stripe.signals import StripeSignals
 from rating.core.collection import Collection
 from rating.core.parity import Difference, Differs
 from rating.core.periods import Period
+from rating.jobs.correct_periods import correct
 from rating.jobs.reconcile import compare
 from rating.specs.compile import compile_catalogue
-from tests.story.metered import HOUR, NOVEMBER, Metered
-from tests.story.test_metered import COARSE, DAY, adjust, at, begun, close_small
+from tests.story.metered import HOUR, NOVEMBER, Metered, engine
+from tests.story.test_metered import COARSE, DAY, Cut, adjust, at, begun, close_small
 
 if TYPE_CHECKING:
     from tests.stripe_peer.peer import StripePeer
@@ -62,7 +65,8 @@ def test_what_was_corrected_after_it_was_final_is_a_difference_until_it_is_charg
     # 100 are free: 694 at 0.01 with one fee, and by now 1,000 at 0.01 and 294 at 0.0075, which is 12.205.
     assert str(more.finding).endswith(
         "comes to 13.21 USD by our rating and stripe charges 7.94 USD: 5.27 USD too "
-        f"little; add an item over 5.27 USD to the customer there, with metadata rating_period {ADA}"
+        "little; `rating stripe correct` where it is late usage; else add an item over 5.27 USD to the customer there, "
+        f"with metadata rating_period {ADA}"
     )
     assert "0.95 USD too much" in str(less.finding)
     assert "credit 0.95 USD there by a credit note" in str(less.finding)
@@ -76,6 +80,87 @@ def test_what_was_corrected_after_it_was_final_is_a_difference_until_it_is_charg
     there.report(at(stripe_peer, NOVEMBER.start + 2 * DAY + timedelta(minutes=10)))
     later = at(stripe_peer, NOVEMBER.start + 2 * DAY + 2 * HOUR)
     assert differing(there, now=later) == [], "by then it stands on it, and corrects the first day all the same"
+
+
+def corrected(there: Metered, now: datetime = FINAL, **options: Any) -> list[tuple[str, str, str]]:
+    reading = StripeReading(there.account)
+    done = correct(
+        there.book, there.contracts(now), there.gateway, reading, takes=lambda customer: True, now=now, **options
+    )
+    return [(one.correction.customer, str(one.correction.amount), one.why_not) for one in done]
+
+
+def late(peer: StripePeer) -> Metered:
+    """Usage of the first day is corrected after its invoice was final."""
+    there = billed(peer)
+    adjust(there.book, NOVEMBER.start + 12 * HOUR, 1, ("ada", 600), ("bob", -95))
+    there.report(FINAL)
+    return there
+
+
+def items(peer: StripePeer) -> list[tuple[int, str]]:
+    return sorted((one["amount"], one["metadata"]["rating_period"]) for one in peer.state()["items"])
+
+
+CORRECTED = [("ada", "5.27 USD", ""), ("bob", "-0.95 USD", "")]
+STANDS = [(-95, ADA.replace("ada", "bob")), (527, ADA)]
+
+
+def test_late_usage_is_charged_and_credited_with_the_next_invoice_once(stripe_peer: StripePeer) -> None:
+    there = late(stripe_peer)
+    assert len(there.book.parked("stripe")) == 2
+    assert corrected(there, dry_run=True) == CORRECTED
+    assert items(stripe_peer) == []
+    assert corrected(there) == CORRECTED
+    assert items(stripe_peer) == STANDS
+    assert (there.book.parked("stripe"), differing(there), corrected(there)) == ((), [], [])
+    # More of it later: only what is more.
+    adjust(there.book, NOVEMBER.start + 12 * HOUR, 2, ("ada", 100))
+    there.report(FINAL)
+    assert corrected(there) == [("ada", "0.75 USD", "")]
+    assert [amount for amount, _ in items(stripe_peer)] == [-95, 75, 527]
+    there.report(at(stripe_peer, NOVEMBER.start + 2 * DAY + timedelta(minutes=10)))
+    later = at(stripe_peer, NOVEMBER.start + 2 * DAY + 2 * HOUR)
+    assert {one["invoice"] is None for one in stripe_peer.state()["items"]} == {False}
+    assert (corrected(there, later), differing(there, now=later)) == ([], [])
+
+
+def test_cut_off_after_any_call_a_correction_stands_there_once(stripe_peer: StripePeer) -> None:
+    there = late(stripe_peer)
+    for _ in range(2):
+        http: Any = there.account._http
+        request = http.request
+
+        def cut(method: str, url: str, *rest: Any, request: Any = request, **options: Any) -> Any:
+            answer = request(method, url, *rest, **options)
+            if (method.lower(), url.rpartition("/")[2]) == ("post", "invoiceitems"):
+                raise Cut
+            return answer
+
+        http.request = cut
+        with pytest.raises(Cut):
+            corrected(there)
+        there = engine(stripe_peer.url, stripe_peer.key, there.book, there.catalogue)
+    assert corrected(there) == []
+    assert (items(stripe_peer), there.book.parked("stripe")) == (STANDS, ())
+
+
+def test_what_late_usage_does_not_explain_or_no_invoice_would_carry_is_a_persons(stripe_peer: StripePeer) -> None:
+    there = late(stripe_peer)
+    stripe_peer.client().v1.invoices.void_invoice(of(stripe_peer, "ada")["id"])
+    assert corrected(there)[0][2] == "it has no invoice there"
+    stripe_peer.client().v1.credit_notes.create({"invoice": of(stripe_peer, "bob")["id"], "amount": 100})
+    assert corrected(there)[1:] == [
+        ("bob", "1.00 USD", "no usage of it is parked that would explain the difference: look at its lines there")
+    ]
+    ended = COARSE.replace(
+        "bob, plan: daily, start: 2026-11-01}", "bob, plan: daily, start: 2026-11-01, end: 2026-11-02}"
+    )
+    there.catalogue = compile_catalogue([("small.yaml", ended)])
+    adjust(there.book, NOVEMBER.start + 12 * HOUR, 2, ("bob", 50))
+    there.report(FINAL)
+    assert "the subscription has ended" in corrected(there)[1][2]
+    assert items(stripe_peer) == STANDS[:1]
 
 
 def test_what_somebody_changed_there_is_a_difference(stripe_peer: StripePeer) -> None:

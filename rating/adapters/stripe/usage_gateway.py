@@ -9,11 +9,13 @@ from typing import Protocol
 from rating.adapters.stripe.amounts import exact_exponent
 from rating.adapters.stripe.catalogue import StripeCatalogue
 from rating.adapters.stripe.client import StripeAccount
+from rating.adapters.stripe.items import corrected
 from rating.adapters.stripe.meters import StripeMeters
 from rating.adapters.stripe.subscriptions import StripeSubscriptions
 from rating.core.money import Currency
 from rating.core.offers import RemoteContract
 from rating.core.parties import Customer
+from rating.core.periodparity import Correction
 from rating.core.provisions import Provision, Standing
 from rating.core.publications import customer_subject
 from rating.core.usageevents import HOUR, UsageEvent
@@ -79,6 +81,9 @@ class StripeUsage:
 
     def provide(self, provision: Provision, trail: Trail) -> str:
         return self._catalogue.provide(provision, trail)
+
+    def correct(self, correction: Correction, customer: str) -> str:
+        return corrected(self._account, correction, customer)
 
     def subscribe(self, contract: RemoteContract, buyer: Customer | None, trail: Trail, *, now: datetime) -> str:
         customer = self._customers.name(contract.customer, buyer, trail, now=now)
