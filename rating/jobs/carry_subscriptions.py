@@ -61,7 +61,12 @@ def _emptied(round: Round, uncarried: Sequence[Uncarried]) -> None:
     for one in round.book.parked(round.name):
         subject = one.progress.subject
         if subject.startswith(f"{WALLET}/") and subject not in full and not round.dry:
-            round.enter(round.book.progressed(round.name, subject), subject, Outcome.DONE, "nothing is left of it")
+            round.enter(
+                round.book.progressed(round.name, subject),
+                subject,
+                Outcome.DONE,
+                "nothing is left of it, or it is not collected from there",
+            )
 
 
 class _Carrier:
@@ -131,7 +136,8 @@ class _Carrier:
         """Tell what has changed of the customer since the gateway was last told of it, once for each customer."""
         customer, buyer = contract.customer, self._parties.customer(contract.customer)
         ended = contract.end is not None and contract.end <= self._round.now
-        if buyer is None or customer in self._described or contract.subject not in told or ended:
+        stands = contract.subject in told and self._round.since(contract) is not None and not ended
+        if buyer is None or customer in self._described or not stands:
             return
         last = last_told(lambda part: self._round.called(customer_subject(customer), part))
         subject = f"details/{customer}/{mark_of(buyer)}"

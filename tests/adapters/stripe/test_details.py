@@ -123,13 +123,27 @@ customers:
 """
 
 
-def metered(peer: StripePeer) -> Metered:
+def metered(peer: StripePeer, payers: str = PAYERS) -> Metered:
     account = StripeAccount("stripe", peer.key, url=peer.url, requests_per_second=10_000)
     usage = StripeUsage(account, StripeMeters(account), StripeCustomers(account))
-    there = Metered(MemoryBook(), compile_catalogue([("small.yaml", COARSE + PAYERS)]), usage, account)
+    there = Metered(MemoryBook(), compile_catalogue([("small.yaml", COARSE + payers)]), usage, account)
     there.apply(NOVEMBER.start)
     there.report(NOVEMBER.start)
     return there
+
+
+def test_a_subscription_that_was_declined_is_made_with_the_new_details_once_a_person_asks(
+    stripe_peer: StripePeer,
+) -> None:
+    there = metered(stripe_peer, PAYERS.replace(", email: bob@example.com", ""))
+    (parked,) = there.book.parked("stripe")
+    assert parked.progress.subject.startswith("subscription/bob/")
+    there.catalogue = compile_catalogue([("small.yaml", COARSE + PAYERS)])
+    assert there.report(NOVEMBER.start + HOUR).subscribed == ()
+    retry(there.book, ["stripe"], None, now=NOVEMBER.start)
+    (made,) = there.report(NOVEMBER.start + 2 * HOUR).subscribed
+    assert made[1].startswith("made as sub_")
+    assert "bob@example.com" in {one["email"] for one in stripe_peer.state()["customers"]}
 
 
 def test_of_a_metered_customer_they_are_told_though_its_subscription_stays(stripe_peer: StripePeer) -> None:
