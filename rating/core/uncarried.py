@@ -8,14 +8,14 @@ who has money in a wallet is subscribed there before.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from rating.core.items import Item
 from rating.core.money import Money, decimal_text
 from rating.core.offers import RemoteContract
-from rating.core.wallets import Wallet
+from rating.core.wallets import GrantAccount, Wallet
 from rating.errors import Finding
 
 ITEM, WALLET = "item", "wallet"
@@ -53,21 +53,44 @@ def items(found: Iterable[Item], of: Mapping[str, RemoteContract]) -> Iterator[U
         yield Uncarried(subject, contract.customer, finding)
 
 
-def wallets(found: Iterable[Wallet], contracts: Iterable[RemoteContract], now: datetime) -> Iterator[Uncarried]:
-    """What is left in wallets of customers who are collected from there."""
+def wallets(
+    found: Iterable[Wallet],
+    contracts: Iterable[RemoteContract],
+    charged_there: Callable[[str, str], bool],
+    now: datetime,
+) -> Iterator[Uncarried]:
+    """What is left in wallets of customers who are collected from there, and what paid our invoices all the same.
+
+    `charged_there` says whether the gateway charges a customer for what an invoice of ours does, by its number.
+    """
     whose = {contract.customer for contract in contracts if contract.end is None or contract.end > now}
     for wallet in found:
         for account in wallet.accounts if wallet.customer in whose else ():
             left = Money(account.worth(now), wallet.currency)
-            if left.minor:
-                name = f"{wallet.customer}/{account.grant.reference}"
-                subject = f"{WALLET}/{name}"
-                what = f"{left} in the wallet of {wallet.customer} would pay our invoices and not those of the gateway"
-                hint = (
-                    f"give it to the customer there as a balance and take it out here by `rating wallets withdraw`, or "
-                    f"collect from {wallet.customer} by `mode: invoices`; or {_seen(subject)}"
-                )
-                yield Uncarried(subject, wallet.customer, Finding(f"{WALLET} {name}", what, hint), holds=True)
+            paid = Money(_paid(account, charged_there), wallet.currency)
+            if left.minor or paid.minor > 0:
+                yield _of_wallet(account.grant.customer, account.grant.reference, left, paid)
+
+
+def _paid(account: GrantAccount, charged_there: Callable[[str, str], bool]) -> int:
+    """Minor units that have paid such invoices of ours and were not given back."""
+    numbers = dict.fromkeys(move.invoice for move in account.moves if move.invoice)
+    paid = {number: account.paid(number) for number in numbers}
+    return sum(minor for number, minor in paid.items() if minor and charged_there(account.grant.customer, number))
+
+
+def _of_wallet(customer: str, reference: str, left: Money, paid: Money) -> Uncarried:
+    name = f"{customer}/{reference}"
+    subject = f"{WALLET}/{name}"
+    said = []
+    if left.minor:
+        said.append(f"{left} in the wallet of {customer} would pay our invoices and not those of the gateway")
+    if paid.minor > 0:
+        said.append(f"{paid} from the wallet of {customer} has paid our invoices while the gateway charged the same")
+    what = "; ".join(said)
+    hint = "give it to the customer there as a balance and take out what is left here by `rating wallets withdraw`"
+    hint = f"{hint}, then {_seen(subject)}"
+    return Uncarried(subject, customer, Finding(f"{WALLET} {name}", what, hint), holds=bool(left.minor))
 
 
 def _seen(subject: str) -> str:

@@ -15,11 +15,12 @@ from rating.core.periods import stamp
 from rating.core.publications import (
     Outcome,
     Progressed,
+    State,
     begun_at,
     customer_subject,
     due_at,
-    final,
     revivals,
+    state,
     subscription_subject,
 )
 from rating.core.uncarried import WALLET, Uncarried
@@ -61,12 +62,8 @@ def _emptied(round: Round, uncarried: Sequence[Uncarried]) -> None:
     for one in round.book.parked(round.name):
         subject = one.progress.subject
         if subject.startswith(f"{WALLET}/") and subject not in full and not round.dry:
-            round.enter(
-                round.book.progressed(round.name, subject),
-                subject,
-                Outcome.DONE,
-                "nothing is left of it, or it is not collected from there",
-            )
+            said = "nothing is left of it, or its customer is not collected from there"
+            round.enter(round.book.progressed(round.name, subject), subject, Outcome.DONE, said)
 
 
 class _Carrier:
@@ -144,7 +141,7 @@ class _Carrier:
         if last is None or not last.stale(buyer, self._round.now) or not self._round.may(subject):
             return
         entries = self._round.book.progressed(self._round.name, subject)
-        if final(entries) or self._round.over or self._moved_there(contract):
+        if state(entries) is State.PARKED or self._round.over or self._moved_there(contract):
             return
         self._described.add(customer)
         if self._round.dry:
@@ -157,7 +154,7 @@ class _Carrier:
         except (EdgeRefused, EdgeDisagrees) as error:
             self._round.park(subject, entries, str(error))
         else:
-            if entries:
+            if entries and state(entries) is not State.DONE:
                 self._round.enter(entries, subject, Outcome.DONE, "told")
             self.subscribed.append((contract.subscription, f"told the new details of {customer}"))
 

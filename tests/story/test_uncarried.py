@@ -79,3 +79,17 @@ def test_nobody_with_money_in_a_wallet_is_subscribed_before_it_is_seen_to(stripe
     assert list(parked(there)) == ["wallet/bob/pi_3"]
     there.report(NOVEMBER.start + DAY)
     assert parked(there) == {}, "it has expired"
+
+
+def test_a_wallet_that_paid_our_invoice_while_the_gateway_charged_it_stays_a_persons(stripe_peer: StripePeer) -> None:
+    there = begun(stripe_peer)
+    there.book.fund(Grant("ada", "pi_1", Money(100, USD)), at=NOVEMBER.start + HOUR)
+    close_small(there.book, there.catalogue, NOVEMBER.start, NOVEMBER.start + DAY)
+    now = at(stripe_peer, NOVEMBER.start + DAY + HOUR / 2)
+    there.billed(now)
+    there.report(now)
+    said = parked(there)["wallet/ada/pi_1"]
+    assert "1.00 USD from the wallet of ada has paid our invoices while the gateway charged the same" in said
+    assert "would pay" not in said
+    assert there.report(now).parked == ()
+    assert list(parked(there)) == ["wallet/ada/pi_1"]
