@@ -27,6 +27,7 @@ from rating_rules.upsell import (
     REACHED,
     TRIAL,
     allowance_alerts,
+    charge_alerts,
     plan_alerts,
     thresholds,
 )
@@ -63,13 +64,24 @@ def groups(catalogue: Catalogue, policy: Policy = DEFAULT) -> dict[str, tuple[Gr
             for meter in meters
         ),
         ESTIMATES: estimate_groups(meters, policy),
-        OPERATIONS: (plans_group(catalogue, policy), operations_group(meters, policy), gateways_group(policy)),
+        OPERATIONS: (
+            plans_group(catalogue, policy),
+            *charges_groups(catalogue, policy),
+            operations_group(meters, policy),
+            gateways_group(policy),
+        ),
         BEHAVIOUR: (behaviour_group(meters, policy),),
     }
 
 
 def plans_group(catalogue: Catalogue, policy: Policy) -> Group:
     return Group("rating plans", operations_group((), policy).interval, plan_alerts(catalogue, policy))
+
+
+def charges_groups(catalogue: Catalogue, policy: Policy) -> tuple[Group, ...]:
+    """None where no plan includes anything."""
+    alerts = charge_alerts(catalogue, policy)
+    return (Group("rating charges", policy.charges_interval, alerts),) if alerts else ()
 
 
 def generate(

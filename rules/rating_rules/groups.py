@@ -41,6 +41,12 @@ _USED = (
     " $labels.consumer $labels.plan $labels.meter | query }}"
     '{{ . | first | value | printf "%.0f" }}{{ end }}'
 )
+_COUNTED = (
+    '{{ with printf "max(rating_usage_units{consumer=%q,plan=%q,meter=%q})"'
+    " $labels.consumer $labels.plan $labels.meter | query }}"
+    '{{ . | first | value | printf "%.0f" }}{{ end }}'
+)
+"""By closed windows alone."""
 _UPGRADE = (
     '{{ with printf "max by (currency) (rating_upgrade_amount{consumer=%q,plan=%q})"'
     " $labels.consumer $labels.plan | query }}"
@@ -53,6 +59,7 @@ TEMPLATES: Mapping[str, str] = {
     "span": "{{ $value | humanizeDuration }}",
     "allowance": _ALLOWANCE,
     "used": _USED,
+    "counted": _COUNTED,
     "money": '{{ printf "%.2f" $value }}',
     "upgrade": _UPGRADE,
 }

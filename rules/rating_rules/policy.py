@@ -31,6 +31,9 @@ class Policy:
     """Share of a period that must have passed before its forecast may alert."""
     forecast_for: timedelta = timedelta(minutes=1)
 
+    charges_interval: timedelta = timedelta(minutes=5)
+    """What will be charged beyond allowances is evaluated this often: it is true of many at once, and can wait."""
+
     trial_notice: timedelta = timedelta(days=3)
     """A trial that ends sooner is a conversation now."""
 

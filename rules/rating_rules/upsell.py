@@ -126,6 +126,7 @@ def exceeded(policy: Policy) -> Alert:
             "{consumer} pays for {meter} beyond the allowance of plan {plan}",
             "{consumer} on plan {plan} has used {value} units of {meter} beyond the {allowance} included; "
             "they are on the next invoice.",
+            used="{counted}",
         ),
     )
 
@@ -205,29 +206,15 @@ def allowance_alerts(catalogue: Catalogue, meter: str, policy: Policy) -> Iterab
 
 
 def plan_alerts(catalogue: Catalogue, policy: Policy) -> tuple[Alert, ...]:
-    """What needs no threshold of a plan: forecasts, overage, trials, prepaid credit; over all meters at once.
+    """What needs no threshold of a plan: forecasts, trials, prepaid credit; over all meters at once.
 
     Trials and wallets need no line in the catalogue to begin: their alerts are always there.
     """
     plans = upsold(catalogue)
     forecast = (predicted(plans, policy),) if plans else ()
-    allowances = any(included(plan) for plan in catalogue.plans.values())
-    return (
-        *forecast,
-        *((exceeded(policy),) if allowances else ()),
-        *((trial_ending(policy), prepaid_low(policy)) if catalogue.plans else ()),
-    )
+    return (*forecast, *((trial_ending(policy), prepaid_low(policy)) if catalogue.plans else ()))
 
 
-__all__ = [
-    "EXCEEDED",
-    "LIMITED",
-    "PREDICTED",
-    "PREPAID",
-    "REACHED",
-    "TRIAL",
-    "allowance_alerts",
-    "percent",
-    "plan_alerts",
-    "thresholds",
-]
+def charge_alerts(catalogue: Catalogue, policy: Policy) -> tuple[Alert, ...]:
+    """What invoices will charge beyond what plans include."""
+    return (exceeded(policy),) if any(included(plan) for plan in catalogue.plans.values()) else ()

@@ -368,7 +368,7 @@ def exceeded_stories(catalogue: Catalogue, policy: Policy) -> list[Story]:
             EXCEEDED,
             (
                 Moment(2 * _MINUTE),
-                Moment(3 * _MINUTE, (_fires(alert, catalogue, plan, meter, value=1, allowance=1000),)),
+                Moment(3 * _MINUTE, (_fires(alert, catalogue, plan, meter, value=1, allowance=1000, counted=1001),)),
                 Moment(6 * _MINUTE),
             ),
         )

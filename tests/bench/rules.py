@@ -47,7 +47,7 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 METERS = ("api_calls", "tokens", "jobs")
 _ROUNDS = 3
 _HURRY = timedelta(seconds=30)
-"""How often what compares weeks is evaluated here, so that nobody waits five minutes for it."""
+"""How often what compares weeks, and what will be charged, is evaluated here: nobody waits five minutes for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def _accrued(catalogue: Catalogue, consumers: int, now: datetime) -> Accrued:
 
 
 def _prometheus(folder: Path, catalogue: Catalogue, engine: str, only: str = "") -> Prometheus:
-    for name, text in generate(catalogue, policy=Policy(unusual_interval=_HURRY)).items():
+    for name, text in generate(catalogue, policy=Policy(unusual_interval=_HURRY, charges_interval=_HURRY)).items():
         if name.endswith(".rules.yml") and only in ("", name):
             (folder / name).write_text(text)
     config = f"""
