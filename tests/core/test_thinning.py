@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from rating.core.counters import Naming, Readings, Series, changes, decide, deciding
+from rating.core.counters import Naming, Readings, Series, changes, decide, deciding, deciding_all, falls
 from rating.core.meters import Lifetime, Meter
 from rating.core.periods import Period, milliseconds
 from rating.core.vocabulary import PROCESS_START
@@ -51,3 +51,29 @@ def test_the_same_window_comes_out_of_the_samples_that_decide(
 def test_of_a_calm_hour_four_samples_are_left() -> None:
     times = np.arange(0, 7200, 15)
     assert deciding(times, times * 3, {3600}).tolist() == [0, 239, 240, 479]
+
+
+@given(
+    some.lists(some.lists(some.integers(0, 9), min_size=1, max_size=12), min_size=1, max_size=6),
+    some.lists(some.integers(-1, 130), max_size=4),
+    some.booleans(),
+)
+def test_of_many_counters_the_same_samples_are_left_as_of_each(
+    counters: list[list[int]], instants: list[int], apart: bool
+) -> None:
+    sizes = [len(values) for values in counters]
+    # Something that is nobody's between them.
+    gap = [0] if apart else []
+    values = np.array([value for one in counters for value in (*one, *gap)])
+    times = np.concatenate([[*(10 * np.arange(size)), *gap] for size in sizes]).astype(np.int64)
+    low = np.cumsum([0, *(size + apart for size in sizes)])[:-1]
+    owners, wanted = (
+        np.repeat(np.arange(len(counters)), len(instants)),
+        np.tile(np.array(instants, dtype=np.int64), len(counters)),
+    )
+    found = deciding_all(times, falls(values), low, low + sizes, owners, wanted)
+    each = [
+        deciding(10 * np.arange(len(one)), np.array(one), instants) + first
+        for one, first in zip(counters, low, strict=True)
+    ]
+    assert found.tolist() == np.concatenate(each).tolist()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rating.adapters.prometheus.client import Client, milliseconds
-from rating.adapters.prometheus.decoding import AnyReply, MatrixReply, NamesReply, VectorReply, labels
+from rating.adapters.prometheus.decoding import AnyReply, MatrixReply, NamesReply, RawReply, VectorReply, labels, pairs
 from rating.adapters.prometheus.pieces import MOST_SERIES, Piece, cut
 from rating.core.counters import (
     SOURCE,
@@ -26,6 +26,7 @@ from rating.core.counters import (
     Name,
     Naming,
     Roster,
+    Samples,
     Scale,
     Series,
     doubles,
@@ -38,8 +39,6 @@ from rating.errors import EdgeDisagrees
 METRIC_NAME = "__name__"
 Doubles = NDArray[Any]
 """float64."""
-Samples = tuple[Integers, Doubles]
-"""Times and values of one series."""
 Spelling = Callable[[bytes], dict[str, str]]
 """Reads the labels of a series from the bytes of an answer."""
 
@@ -125,7 +124,7 @@ def labelled(found: dict[str, str], server: int) -> dict[str, str]:
 class _Instant(NamedTuple):
     """A query at one instant."""
 
-    kind: type[VectorReply] | type[MatrixReply]
+    kind: type[VectorReply] | type[MatrixReply] | type[RawReply]
     text: str
     at: int
     shown: str
@@ -182,7 +181,7 @@ class Asking:
         self._begin(_Instant(VectorReply, text, at, self.shown(text)))
 
     def begin_raw(self, text: str, at: int) -> None:
-        """The same for `raw` and `samples`."""
+        """The same for `samples`."""
         self._begin(_Instant(MatrixReply, text, at, self.shown(text)))
 
     def begin_instants(self, text: str, start: int, end: int, step: int) -> None:
@@ -230,26 +229,45 @@ class Asking:
             result += [(labelled(labels(item.metric), server), value) for item, value in zip(items, found, strict=True)]
         return result
 
-    def raw(self, text: str, at: int, since: int, before: int) -> Iterator[tuple[dict[str, str], Samples]]:
-        """Raw samples with since <= t < before: servers disagree about the ends of a range, so it is cut here."""
+    def raw(self, text: str, at: int, since: int, before: int) -> Samples:
+        """Raw samples of counters with since <= t < before: servers disagree about the ends of a range, so it is cut
+        here."""
+        found = []
+        for server, reply in self._answers(_Instant(RawReply, text, at, self.shown(text))):
+            items = reply.data.result
+            numbers = self.names.of_json(server, (bytes(item.metric) for item in items))
+            try:
+                counts, seconds, values = pairs([item.values for item in items])
+            except (ValueError, msgspec.DecodeError) as error:
+                raise self._unbillable(text, error) from error
+            # Prometheus writes milliseconds as seconds with three decimals.
+            times = np.rint(seconds * 1000).astype(np.int64)
+            inside = (times >= since) & (times < before)
+            if self.clients[server].dialect.shows_markers:
+                inside &= ~np.isnan(values)
+            passed = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(inside)))
+            bounds = passed[np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(counts)))]
+            some = np.diff(bounds) > 0
+            bounds = np.append(bounds[:-1][some], bounds[-1])
+            found.append(Samples(numbers[some], bounds, times[inside], values[inside]))
+            self.note(text, at, len(items))
+        return Samples.joined(found)
+
+    def samples(self, text: str, at: int, scale: Scale, since: int, before: int) -> list[Series]:
+        """Raw samples of anything, in whole units of the scale."""
+        series = []
         for server, reply in self._answers(_Instant(MatrixReply, text, at, self.shown(text))):
             for item in reply.data.result:
-                # Prometheus writes milliseconds as seconds with three decimals.
                 times = np.rint(np.array([seconds for seconds, _ in item.values]) * 1000).astype(np.int64)
                 inside = (times >= since) & (times < before)
                 found = self._doubles(text, [value for _, value in item.values])
                 if self.clients[server].dialect.shows_markers:
                     inside &= ~np.isnan(found)
                 if inside.any():
-                    yield labelled(labels(item.metric), server), (times[inside], found[inside])
+                    units = self.units(text, found[inside], scale).tolist()
+                    series.append(Series(labelled(labels(item.metric), server), times[inside].tolist(), units))
             self.note(text, at, len(reply.data.result))
-
-    def samples(self, text: str, at: int, scale: Scale, since: int, before: int) -> list[Series]:
-        """`raw` in whole units of the scale."""
-        return [
-            Series(found, times.tolist(), self.units(text, values, scale).tolist())
-            for found, (times, values) in self.raw(text, at, since, before)
-        ]
+        return series
 
     def instants(self, text: str, start: int, end: int, step: int) -> list[int]:
         """The steps of a range query at which anything answered, on any server."""
@@ -267,13 +285,16 @@ class Asking:
         try:
             return quantised(values, scale)
         except ValueError as error:
-            raise EdgeDisagrees(f"{self.shown(text)}: {error}; a counter cannot be billed from that") from error
+            raise self._unbillable(text, error) from error
 
     def _doubles(self, text: str, values: Sequence[str]) -> Doubles:
         try:
             return doubles(values)
         except ValueError as error:
-            raise EdgeDisagrees(f"{self.shown(text)}: {error}; a counter cannot be billed from that") from error
+            raise self._unbillable(text, error) from error
+
+    def _unbillable(self, text: str, error: Exception) -> EdgeDisagrees:
+        return EdgeDisagrees(f"{self.shown(text)}: {error}; a counter cannot be billed from that")
 
     def _vectors(self, text: str, at: int) -> Iterable[tuple[int, VectorReply]]:
         self.begin(text, at)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rating.adapters.prometheus import queries
-from rating.adapters.prometheus.asking import Samples
+from rating.adapters.prometheus.asking import Doubles
 from rating.adapters.prometheus.client import TooMuch
 from rating.adapters.prometheus.pieces import WHOLE, Piece, cut
 from rating.adapters.prometheus.questions import (
@@ -37,9 +37,14 @@ from rating.core.counters import (
     Integers,
     Partition,
     Readings,
+    Samples,
     Series,
-    deciding,
+    Traces,
+    deciding_all,
+    falls,
+    first_at,
     partition,
+    ranges,
 )
 from rating.core.meters import Lifetime
 
@@ -47,15 +52,16 @@ from rating.core.meters import Lifetime
 class Kept(NamedTuple):
     """Samples that came along with the first look, from its rung and the context before that on."""
 
-    samples: Mapping[int, Samples]
-    """By series: all there are, but for those of `thinned`."""
-    thinned: AbstractSet[int]
+    samples: Samples
+    """All there are, but for those of `thinned`."""
+    thinned: Integers
     """Series of which only the samples that decide were kept, because nobody else can see these counters."""
     seen: Integers
     """All series with a sample, kept or not."""
 
 
-NOTHING = Kept({}, frozenset(), np.empty(0, dtype=np.int64))
+_NONE = np.empty(0, dtype=np.int64)
+NOTHING = Kept(Samples.empty(), _NONE, _NONE)
 
 
 class First(NamedTuple):
@@ -70,6 +76,9 @@ class First(NamedTuple):
     kept: Kept
 
 
+Cuts = Mapping[int, Collection[int]]
+"""When each target, by number, was first seen with a new process."""
+_LONG_AGO = np.iinfo(np.int64).min
 _FEW = 20
 """So few counters of a target are asked for by name: a name says best what is meant."""
 
@@ -119,7 +128,7 @@ class Gathering(Questions):
         parts: list[Clean] = []
         by_target: Counter[tuple[str, ...]] = Counter()
         clean_series = clean_identities = largest = rebuilt_series = 0
-        series: dict[int, Series] = {}
+        series: list[Samples] = []
         starts: list[Series] = []
         waiting = first.ends
         among: list[Among | None] = [None]
@@ -142,7 +151,7 @@ class Gathering(Questions):
             largest = max(largest, found.largest)
             wanted = np.concatenate((found.dirty, found.departed))
             rebuilt, rebuilt_starts = self._rebuild(wanted, rung, first.kept if rung == rungs[0] else NOTHING)
-            series.update(rebuilt)
+            series.append(rebuilt)
             starts += rebuilt_starts
             rebuilt_series += self._agreeing(found.dirty, first.ends, rebuilt)
             waiting = waiting.where(np.isin(waiting.numbers, found.born))
@@ -151,7 +160,7 @@ class Gathering(Questions):
 
         born = waiting.numbers
         rebuilt, rebuilt_starts = self._rebuild(born, CONTEXT, first.kept)
-        series.update(rebuilt)
+        series.append(rebuilt)
         starts += rebuilt_starts
         rebuilt_series += self._agreeing(born, first.ends, rebuilt)
 
@@ -165,7 +174,7 @@ class Gathering(Questions):
             clean_identities=clean_identities,
             largest=largest,
             clean_by_target=by_target,
-            series=[*series.values()],
+            series=Traces(self._roster, Samples.joined(series), self._names.labels),
             starts=starts,
             up=up,
             alive=alive,
@@ -197,76 +206,109 @@ class Gathering(Questions):
         numbers = np.unique(self._roster.target_of[ends.numbers[known]])
         return self._restarted({self._roster.targets[number] for number in numbers.tolist()}, reach)
 
-    def _rebuild(self, wanted: Integers, reach: int, kept: Kept) -> tuple[dict[int, Series], list[Series]]:
-        """Samples of these counters from their bases on, by series, and of their targets' process starts."""
+    def _rebuild(self, wanted: Integers, reach: int, kept: Kept) -> tuple[Samples, list[Series]]:
+        """Samples of these counters from their bases on, in whole units, and of their targets' process starts."""
         if not len(wanted):
-            return {}, []
+            return Samples.empty(), []
         reach += CONTEXT
         before = self._length + reach
         starts = self._starts_of(self._targets(wanted), before)
-        identity = self._roster.identity
-        # All series of a counter, also those without a sample in the window: they tell its epochs.
-        members: dict[int, dict[int, Samples]] = {number: {} for number in identity[wanted].tolist()}
-        missing = wanted
-        if kept.samples:
-            missing = self._from_kept(wanted, kept, members)
+        found, missing = self._from_kept(wanted, kept)
+        parts = [found]
         for group, among in self._raw_groups(missing, before):
-            for labels, samples in self._raw(group, among, before):
-                number = self._names.number(labels)
-                mates = members.get(int(self._roster.identity[number]))
-                if mates is not None:
-                    mates[number] = samples
-        text = queries.counters(self._meter)
-        cuts = self._cuts(starts)
-        series: dict[int, Series] = {}
-        for mates in members.values():
-            for number, (times, values) in self._deciding(mates, cuts).items():
-                units = self._ask.units(text, values, self._ask.scale).tolist()
-                series[number] = Series(self._names.labels(number), times.tolist(), units)
-        return series, starts
+            parts += [self._among_these(part, wanted) for part in self._raw(group, among, before)]
+        # All series of a counter, also those without a sample in the window: they tell its epochs.
+        samples = self._among_these(Samples.joined(parts), wanted)
+        samples = self._deciding(samples, self._cuts(starts))
+        units = self._ask.units(queries.counters(self._meter), samples.values, self._ask.scale)
+        return samples._replace(values=units), starts
 
-    def _from_kept(self, wanted: Integers, kept: Kept, members: dict[int, dict[int, Samples]]) -> Integers:
-        """Fill in what came along; returns the counters of which something did not."""
+    def _among_these(self, samples: Samples, wanted: Integers) -> Samples:
+        """Of the counters that are wanted, by whichever series."""
+        return samples.where(self._of(wanted)[self._roster.identity[samples.numbers]])
+
+    def _of(self, wanted: Integers) -> NDArray[Any]:
+        """For each identity, whether it is that of one of these series."""
+        mask = np.zeros(self._roster.identities, dtype=bool)
+        mask[self._roster.identity[wanted]] = True
+        return mask
+
+    def _from_kept(self, wanted: Integers, kept: Kept) -> tuple[Samples, Integers]:
+        """What came along, and the counters of which something did not."""
+        if not len(kept.samples.numbers):
+            return kept.samples, wanted
         identity = self._roster.identity
-        mine = identity[kept.seen]
-        ours = np.zeros(self._roster.identities, dtype=bool)
-        ours[identity[wanted]] = True
-        incomplete = set()
-        for number, owner in zip(kept.seen[ours[mine]].tolist(), mine[ours[mine]].tolist(), strict=True):
-            found = kept.samples.get(number)
-            if found is None:
-                incomplete.add(owner)
-            else:
-                members[owner][number] = found
+        ours = self._of(wanted)
+        absent = kept.seen[~np.isin(kept.seen, kept.samples.numbers)]
         # What was thinned out because nobody else was known to see it, and then somebody did.
-        incomplete |= {
-            owner for owner, mates in members.items() if len(mates) > 1 and not kept.thinned.isdisjoint(mates)
-        }
-        for owner in incomplete:
-            members[owner].clear()
-        return wanted[np.isin(identity[wanted], list(incomplete))]
+        mates = np.bincount(identity[kept.samples.numbers], minlength=len(ours))
+        crowded = kept.thinned[mates[identity[kept.thinned]] > 1]
+        incomplete = np.zeros(len(ours), dtype=bool)
+        incomplete[identity[absent]] = True
+        incomplete[identity[crowded]] = True
+        whole = ours & ~incomplete
+        return kept.samples.where(whole[identity[kept.samples.numbers]]), wanted[incomplete[identity[wanted]]]
 
-    def _deciding(self, mates: dict[int, Samples], cuts: Mapping[int, Collection[int]]) -> dict[int, Samples]:
-        """The samples of one counter that decide: from a little before its latest base on, since what lies further back
-        decides nothing; and where nobody else saw it, only those where something happens."""
-        bases = [times[index - 1] for times, _ in mates.values() if (index := np.searchsorted(times, self._start))]
-        since = max(bases, default=self._start) - CONTEXT
-        alone = len(mates) == 1
-        kept = {}
-        for number, (times, values) in mates.items():
-            first = int(np.searchsorted(times, since))
-            times, values = times[first:], values[first:]
-            if alone and len(times):
-                places = deciding(times, values, (self._start, *cuts.get(int(self._roster.target_of[number]), ())))
-                times, values = times[places], values[places]
-            if len(times):
-                kept[number] = times, values
-        return kept
+    def _deciding(self, samples: Samples, cuts: Cuts) -> Samples:
+        """The samples that decide: of each counter from a little before its latest base on, since what lies further
+        back decides nothing; and where nobody else saw it, only those where something happens."""
+        numbers, times, values = samples.numbers, samples.times, samples.values
+        alone = np.bincount(self._roster.identity[numbers])[self._roster.identity[numbers]] == 1
+        since = self._since(numbers, times, samples.low, samples.high)
+        return self._thinned(numbers, (times, values, falls(values)), since, samples.high, alone, cuts)
 
-    def _agreeing(self, wanted: Integers, ends: Column, rebuilt: Mapping[int, Series]) -> int:
+    def _since(self, numbers: Integers, times: Integers, low: Integers, high: Integers) -> Integers:
+        """Where in each series, which lies at `low` to `high`, begins what decides."""
+        identity = self._roster.identity[numbers]
+        at = first_at(times, low, high, self._start)
+        based = at > low
+        latest = np.full(self._roster.identities, _LONG_AGO, dtype=np.int64)
+        np.maximum.at(latest, identity[based], times[at[based] - 1])
+        latest = np.where(latest[identity] > _LONG_AGO, latest[identity], self._start)
+        return first_at(times, low, high, latest - CONTEXT)
+
+    def _thinned(
+        self,
+        numbers: Integers,
+        among: tuple[Integers, Doubles, Integers],
+        low: Integers,
+        high: Integers,
+        alone: NDArray[Any],
+        cuts: Cuts,
+    ) -> Samples:
+        """Of series that are `alone` the samples that decide, of others all. Each lies at `low` to `high` among these
+        times and values, of which the third column gives the places of falls."""
+        some = high > low
+        numbers, low, high, alone = (column[some] for column in (numbers, low, high, alone))
+        times, values, fallen = among
+        single = np.flatnonzero(alone)
+        owners, instants = self._instants(numbers[single], cuts)
+        places = deciding_all(times, fallen, low[single], high[single], owners, instants)
+        if len(single) < len(numbers):
+            places = np.sort(np.concatenate((places, ranges(low[~alone], high[~alone]))))
+        return Samples.picked(numbers, low, places, times, values)
+
+    def _instants(self, numbers: Integers, cuts: Cuts) -> tuple[Integers, Integers]:
+        """For each of these series the window's start and when its target was first seen with a new process: as the
+        index of the series and the instant."""
+        owners = [np.arange(len(numbers))]
+        instants = [np.full(len(numbers), self._start)]
+        target = self._roster.target_of[numbers]
+        order = np.argsort(target, kind="stable")
+        for number, times in cuts.items():
+            first, last = np.searchsorted(target, [number, number + 1], sorter=order)
+            for time in times:
+                owners.append(order[first:last])
+                instants.append(np.full(last - first, time))
+        return np.concatenate(owners), np.concatenate(instants)
+
+    def _agreeing(self, wanted: Integers, ends: Column, rebuilt: Samples) -> int:
         """How many of the counters to be rebuilt were found, ending at the very reading the first look gave."""
-        last = dict(zip(ends.numbers.tolist(), ends.units.tolist(), strict=True))
-        return sum(number in rebuilt and rebuilt[number].units[-1] == last[number] for number in wanted.tolist())
+        last = np.full(len(self._roster), -1, dtype=np.int64)
+        last[ends.numbers] = ends.units
+        found = np.full(len(self._roster), -2, dtype=np.int64)
+        found[rebuilt.numbers] = rebuilt.values[rebuilt.high - 1]
+        return int(np.count_nonzero(found[wanted] == last[wanted]))
 
     def _raw_groups(self, wanted: Integers, before: int) -> Iterator[tuple[Integers, Among]]:
         """These counters, few enough at a time to be answered, and selectors for them: by name, or by target where most
@@ -297,12 +339,12 @@ class Gathering(Questions):
         targets = [self._roster.targets[number] for number in numbers]
         return {label: {target[i] for target in targets} for i, label in enumerate(self._meter.target_labels)}
 
-    def _raw(self, wanted: Integers, among: Among, before: int) -> Iterator[tuple[dict[str, str], Samples]]:
+    def _raw(self, wanted: Integers, among: Among, before: int) -> Iterator[Samples]:
         """Raw samples of these counters, and of others that the selector covers. What is too much for the server is
         asked for in halves."""
         text = queries.samples(queries.counters(self._meter, among), before)
         try:
-            yield from list(self._ask.raw(text, self._end - 1, self._end - before, self._end))
+            yield self._ask.raw(text, self._end - 1, self._end - before, self._end)
         except TooMuch:
             if len(wanted) < 2:
                 raise

@@ -12,7 +12,8 @@ from rating.core.counters.numbers import EXACT, THOUSANDTHS, WHOLE, Scale, colum
 from rating.core.counters.partition import Column, Partition, partition
 from rating.core.counters.readings import Clean, Counts, Readings, Series, apart, together
 from rating.core.counters.roster import Integers, Roster
-from rating.core.counters.thinning import changes, deciding
+from rating.core.counters.thinning import changes, deciding, deciding_all, falls, first_at
+from rating.core.counters.traces import Samples, Traces, ranges
 
 __all__ = [
     "EXACT",
@@ -34,16 +35,22 @@ __all__ = [
     "Partition",
     "Readings",
     "Roster",
+    "Samples",
     "Scale",
     "Series",
+    "Traces",
     "apart",
     "changes",
     "column",
     "decide",
     "deciding",
+    "deciding_all",
     "doubles",
+    "falls",
+    "first_at",
     "partition",
     "quantised",
+    "ranges",
     "scale_of",
     "together",
     "units",

@@ -22,7 +22,6 @@ from rating.core.counters.coverage import Scrapes
 from rating.core.counters.epochs import Processes
 from rating.core.counters.identities import Naming
 from rating.core.counters.readings import Readings
-from rating.core.counters.rebuild import Rebuilt
 from rating.core.meters import Meter, Rate
 
 Place = tuple[str, ...]
@@ -40,13 +39,16 @@ class Blind(NamedTuple):
 def blind(
     meter: Meter,
     readings: Readings,
-    rebuilt: Iterable[Rebuilt],
     found: Scrapes,
     *,
+    unexplained: bool,
     start: int,
     end: int,
 ) -> Blind:
-    """Where the window start <= t < end of one source could not see, in milliseconds."""
+    """Where the window start <= t < end of one source could not see, in milliseconds.
+
+    `unexplained`: a counter fell though its process went on, or began where nothing shows.
+    """
     naming = Naming(meter)
     well = _scraped(naming, readings)
     present: dict[Place, int] = {}
@@ -56,7 +58,7 @@ def blind(
     whole = Blind((end - start,), 0)
     if not present or found.gone or any(first >= start for first in present.values()):
         return whole
-    if any(result.falls or result.unproven for result in rebuilt):
+    if unexplained:
         return whole
     lost = list(_silent(meter, readings.alive, start, end))
     processes = Processes(naming, readings.starts)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,9 @@ from rating.core.counters.numbers import EXACT, scale_of
 from rating.core.counters.policy import beyond_policy, completeness, percent
 from rating.core.counters.readings import Clean, Readings, Series
 from rating.core.counters.rebuild import Rebuilt, rebuild
+from rating.core.counters.singles import singles
+from rating.core.counters.tallies import Tally, added, tally, tally_columns
+from rating.core.counters.traces import Traces
 from rating.core.meters import BirthPolicy, Kind, Lifetime, Meter
 from rating.core.money import decimal_text
 from rating.core.periods import Period, milliseconds
@@ -36,11 +40,16 @@ RELEASED = "released although"
 """Begins the note of a window that was closed by a person in spite of its doubts."""
 
 
+_Identity = tuple[tuple[str, str], ...]
+_Members = dict[_Identity, list[tuple[Name, Series]]]
+
+
 class _Measured(NamedTuple):
     """What one source says of the window."""
 
     readings: Readings
-    rebuilt: list[tuple[Name, Rebuilt]]
+    counted: Tally
+    """By the counters that were rebuilt."""
     scrapes: Scrapes
     unseen: int
     blind: Blind | None
@@ -82,16 +91,17 @@ def _measure(meter: Meter, readings: Readings, start: int, end: int) -> _Measure
         seen_from=readings.seen_from,
     )
     if meter.kind is Kind.GAUGE:
-        rebuilt = _integrate_all(meter, naming, readings, start, end)
-        return _Measured(readings, rebuilt, found, sum(result.unseen for _, result in rebuilt), None)
-    rebuilt = _rebuild_all(meter, naming, readings, start, end)
-    unseen = sum(result.unseen for _, result in rebuilt)
+        counted = tally(_integrate_all(meter, naming, readings, start, end))
+        return _Measured(readings, counted, found, counted.unseen, None)
+    counted = _rebuild_all(meter, naming, readings, start, end)
+    unseen = counted.unseen
     if meter.lifetime is Lifetime.PROCESS:
-        unseen += _left_behind(readings, rebuilt, found, interval)
+        unseen += _left_behind(readings, counted, found, interval)
     unlit = None
     if meter.max_rate is not None:
-        unlit = blind(meter, readings, [result for _, result in rebuilt], found, start=start, end=end)
-    return _Measured(readings, rebuilt, found, unseen, unlit)
+        unexplained = bool(counted.falls or counted.unproven)
+        unlit = blind(meter, readings, found, unexplained=unexplained, start=start, end=end)
+    return _Measured(readings, counted, found, unseen, unlit)
 
 
 def _integrate_all(
@@ -101,45 +111,74 @@ def _integrate_all(
     hold = meter.hold // timedelta(milliseconds=1)
     rebuilt = []
     for metric in meter.metrics:
-        members: dict[tuple[tuple[str, str], ...], list[tuple[Name, Series]]] = defaultdict(list)
-        for series in readings.series:
-            if series.labels.get(METRIC_NAME, metric) == metric:
-                name = naming.name(series.labels)
-                members[name.identity].append((name, series))
-        for _, group in sorted(members.items()):
+        own = (series for series in readings.series if series.labels.get(METRIC_NAME, metric) == metric)
+        for _, group in sorted(_members(naming, own).items()):
             rebuilt.append((group[0][0], integrate(group, scraped, start=start, end=end, hold=hold)))
     return rebuilt
 
 
-def _rebuild_all(meter: Meter, naming: Naming, readings: Readings, start: int, end: int) -> list[tuple[Name, Rebuilt]]:
+def _rebuild_all(meter: Meter, naming: Naming, readings: Readings, start: int, end: int) -> Tally:
     if not meter.added_metrics:
         return _rebuild_one(meter, naming, readings, start, end)
-    rebuilt = []
+    counted = Tally()
     for metric in meter.metrics:
         # Apart, for a counter of one metric is neither a replica nor the former self of another's with equal labels.
         own = [series for series in readings.series if series.labels.get(METRIC_NAME) == metric]
-        rebuilt += _rebuild_one(meter, naming, replace(readings, series=own), start, end)
-    return rebuilt
+        counted = added(counted, _rebuild_one(meter, naming, replace(readings, series=own), start, end))
+    return counted
 
 
-def _rebuild_one(meter: Meter, naming: Naming, readings: Readings, start: int, end: int) -> list[tuple[Name, Rebuilt]]:
-    members: dict[tuple[tuple[str, str], ...], list[tuple[Name, Series]]] = defaultdict(list)
-    for series in readings.series:
-        name = naming.name(series.labels)
-        members[name.identity].append((name, series))
+def _rebuild_one(meter: Meter, naming: Naming, readings: Readings, start: int, end: int) -> Tally:
+    """Counters that came as columns are rebuilt as columns; those that take more than that, one by one."""
     processes = Processes(naming, readings.starts)
     sighted = _sightings(naming, readings)
+    span = {"start": start, "end": end, "seen_from": readings.seen_from}
+    if not isinstance(readings.series, Traces):
+        return tally(_rebuild_each(meter, _members(naming, readings.series), processes, sighted, (), **span))
+    found = singles(meter, readings.series, processes, sighted, **span)
+    together = tally_columns(readings.series, found)
+    if found.settled.all():
+        return together
+    near = readings.series.beside(~found.settled)
+    left = [*readings.series.where(near)]
+    settled = {
+        naming.identity(one.labels) for one, done in zip(left, found.settled[near].tolist(), strict=True) if done
+    }
+    rest = _rebuild_each(meter, _members(naming, left), processes, sighted, settled, **span)
+    return added(together, tally(rest))
+
+
+def _members(naming: Naming, series: Iterable[Series]) -> _Members:
+    """Series by identity."""
+    members: _Members = defaultdict(list)
+    for one in series:
+        name = naming.name(one.labels)
+        members[name.identity].append((name, one))
+    return members
+
+
+def _rebuild_each(
+    meter: Meter,
+    members: _Members,
+    processes: Processes,
+    sighted: Mapping[tuple[str, ...], int],
+    settled: Collection[_Identity],
+    *,
+    start: int,
+    end: int,
+    seen_from: int,
+) -> Iterator[tuple[Name, Rebuilt]]:
+    """All but those settled, which are somebody's siblings."""
     places: dict[tuple[object, ...], list[list[tuple[Name, Series]]]] = defaultdict(list)
     for group in members.values():
         for place in {(name.target, name.consumer, name.dimensions) for name, _ in group}:
             places[place].append(group)
-    rebuilt = []
-    for _, group in sorted(members.items()):
+    for identity, group in sorted(members.items()):
+        if identity in settled:
+            continue
         name = group[0][0]
         siblings = [other for other in places[name.target, name.consumer, name.dimensions] if other is not group]
-        span = {"start": start, "end": end, "seen_from": readings.seen_from}
-        rebuilt.append((name, rebuild(meter, group, processes, sighted, siblings, **span)))
-    return rebuilt
+        yield name, rebuild(meter, group, processes, sighted, siblings, start=start, end=end, seen_from=seen_from)
 
 
 def _sightings(naming: Naming, readings: Readings) -> dict[tuple[str, ...], int]:
@@ -159,17 +198,28 @@ _usage: Callable[[tuple[str, tuple[str, ...], int]], Usage] = partial(tuple.__ne
 
 def _sum(meter: Meter, parts: Sequence[_Measured]) -> tuple[Usage, ...]:
     accounts = Accounts(meter)
-    if accounts.plain and len(parts) == 1 and not parts[0].rebuilt and isinstance(parts[0].readings.clean, Clean):
+    columns = [_columns(part) for part in parts]
+    if accounts.plain and len(parts) == 1 and not parts[0].counted.accounts and isinstance(columns[0], Clean):
         # Sorted, and each account once: a hundred thousand of them need no dictionary.
         # As Usage(...) makes them, without its detour.
-        return tuple([_usage((*account, quantity)) for account, quantity in _summed(parts[0].readings.clean)])
+        return tuple([_usage((*account, quantity)) for account, quantity in _summed(columns[0])])
     totals: dict[Account, int] = defaultdict(int)
-    for part in parts:
-        for (consumer, dimensions), quantity in _summed(part.readings.clean):
+    for part, clean in zip(parts, columns, strict=True):
+        for (consumer, dimensions), quantity in _summed(clean):
             totals[accounts.of(consumer, dimensions)] += quantity
-        for name, counted in part.rebuilt:
-            totals[accounts.of(name.consumer, name.dimensions)] += counted.usage
+        for (consumer, dimensions), quantity in part.counted.accounts:
+            totals[accounts.of(consumer, dimensions)] += quantity
     return tuple([Usage(*key, quantity) for key, quantity in sorted(totals.items()) if quantity])
+
+
+def _columns(part: _Measured) -> Sequence[Usage]:
+    """What its clean counters counted, and what those did that were rebuilt as columns."""
+    clean, rebuilt = part.readings.clean, part.counted.columns
+    if rebuilt is None:
+        return clean
+    if isinstance(clean, Clean) and clean.ledger is rebuilt.ledger:
+        return Clean.joined(rebuilt.ledger, [clean, rebuilt])
+    return [*clean, *rebuilt]
 
 
 def _summed(clean: Sequence[Usage]) -> Iterator[tuple[Account, int]]:
@@ -183,19 +233,18 @@ def _summed(clean: Sequence[Usage]) -> Iterator[tuple[Account, int]]:
     yield from zip([accounts[number] for number in numbers[order].tolist()], sums[order].tolist(), strict=True)
 
 
-def _left_behind(readings: Readings, rebuilt: list[tuple[Name, Rebuilt]], found: Scrapes, interval: int) -> int:
+def _left_behind(readings: Readings, rebuilt: Tally, found: Scrapes, interval: int) -> int:
     """What targets that went away may have counted after their last scrapes: one interval at the pace of each.
 
     At least one, also of a target that seemed idle: only the window of which nothing can be missing is complete.
     """
-    counted: dict[tuple[str, ...], int] = defaultdict(int, readings.clean_by_target)
-    for name, result in rebuilt:
-        counted[name.target] += result.usage
+    clean = readings.clean_by_target
+    counted = {target: clean.get(target, 0) + rebuilt.targets.get(target, 0) for target in found.gone}
     return sum(max(1, -(-counted[target] * interval // life)) for target, life in found.gone.items())
 
 
 def _evidence(meter: Meter, readings: Readings, parts: Sequence[_Measured], length: int) -> Evidence:
-    counted = [result for part in parts for _, result in part.rebuilt]
+    counted = [part.counted for part in parts]
     notes = list(readings.infos)
     if not all(part.readings.up for part in parts):
         notes.append("no up series of the meter's targets: coverage cannot be judged")
@@ -206,8 +255,7 @@ def _evidence(meter: Meter, readings: Readings, parts: Sequence[_Measured], leng
         tail = bound(meter.max_rate, meter.digits, [max(one.tail for one in blinds)], length)
     return Evidence(
         queries=readings.queries,
-        identities=sum(part.readings.clean_identities for part in parts)
-        + sum(result.samples > 0 for result in counted),
+        identities=sum(part.readings.clean_identities + part.counted.identities for part in parts),
         samples=sum(result.samples for result in counted),
         resets=sum(result.resets for result in counted),
         births=sum(result.births for result in counted),
@@ -235,7 +283,7 @@ def _reason_to_hold(meter: Meter, parts: Sequence[_Measured], evidence: Evidence
                 f"{counts.clean} clean and {counts.rebuilt} rebuilt series do not make up all {counts.all}: "
                 "the data changed between the queries; it is read again later"
             )
-    counted = [result for part in parts for _, result in part.rebuilt]
+    counted = [part.counted for part in parts]
     largest = max([*(part.readings.largest for part in parts), *(result.largest for result in counted)])
     if largest >= scale_of(meter).exact:
         return (
@@ -284,19 +332,13 @@ def _survivors(meter: Meter, parts: Sequence[_Measured]) -> str:
     A counter that begins anew stands exactly where its former self did only by accident: one that stands at a hundred
     or more, while none beside it fell, is no accident. Below that, a total billed again is small.
     """
-    stood: dict[tuple[str, ...], int] = defaultdict(int)
-    fell = set()
-    for part in parts:
-        for name, result in part.rebuilt:
-            stood[name.target] = max(stood[name.target], result.stood)
-            if result.fell:
-                fell.add(name.target)
     least = 100 * scale_of(meter).factor
-    found = sorted(" ".join(target) for target, units in stood.items() if units >= least and target not in fell)
-    return ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+    stood = {target for part in parts for target, units in part.counted.stood.items() if units >= least}
+    found = sorted(" ".join(target) for target in stood.difference(*(part.counted.fell for part in parts)))
+    return ", ".join(found[:_SURVIVORS]) + (f" and {len(found) - _SURVIVORS} more" if len(found) > _SURVIVORS else "")
 
 
-_SHOWN = 3
+_SURVIVORS = 3
 
 
 def digest(readings: Readings, *, gauges: bool = False) -> str:
@@ -311,11 +353,32 @@ def digest(readings: Readings, *, gauges: bool = False) -> str:
     groups = [("series", readings.series), ("starts", readings.starts)]
     for kind, group in [*groups, ("up", readings.up)] if gauges else groups:
         hashed.update(f"\x1d{kind}\x1d".encode())
-        for labels, series in sorted((tuple(sorted(series.labels.items())), series) for series in group):
-            hashed.update("\x1f".join(text for pair in labels for text in pair).encode() + b"\x1e")
-            samples = zip(series.times, series.units, strict=True)
-            hashed.update("\x1f".join(f"{time}={units}" for time, units in samples).encode() + b"\x1e")
+        for labels, samples in _listed(group):
+            hashed.update(f"{labels}\x1e{samples}\x1e".encode())
     return hashed.hexdigest()
+
+
+def _listed(group: Sequence[Series]) -> list[tuple[str, str]]:
+    """Each series' labels and samples as text, sorted by its labels."""
+    if isinstance(group, Traces):
+        _, bounds, times, units = (column.tolist() for column in group.samples)
+        samples = [_sampled(times[low:high], units[low:high]) for low, high in pairwise(bounds)]
+    else:
+        samples = [_sampled(series.times, series.units) for series in group]
+    texts = ["\x1f".join([f"{name}\x1f{labels[name]}" for name in sorted(labels)]) for labels in _labels(group)]
+    if "".join(texts).replace("\x1f", "").isprintable():
+        return sorted(zip(texts, samples, strict=True))
+    # With a control character in a label the text sorts otherwise than the labels.
+    order = sorted((tuple(sorted(labels.items())), at) for at, labels in enumerate(_labels(group)))
+    return [(texts[at], samples[at]) for _, at in order]
+
+
+def _labels(group: Sequence[Series]) -> Iterable[Mapping[str, str]]:
+    return group.labels() if isinstance(group, Traces) else (series.labels for series in group)
+
+
+def _sampled(times: Sequence[int], units: Sequence[int]) -> str:
+    return "\x1f".join([f"{time}={value}" for time, value in zip(times, units, strict=True)])
 
 
 def _lines(clean: Sequence[Usage]) -> Iterable[str]:

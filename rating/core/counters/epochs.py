@@ -69,13 +69,15 @@ class Processes:
         A sample's own scrape carries its process start at the very same instant. Where that one is missing, the last
         before it, else the first after it, else what another replica saw.
         """
+        times, values = self.column(target, replica)
+        return values[max(0, bisect_right(times, time) - 1)] if times else None
+
+    def column(self, target: tuple[str, ...], replica: tuple[str, ...]) -> tuple[Sequence[int], Sequence[int]]:
+        """The readings that `at` goes by: their times, and which process each saw."""
         replicas = self._by_target.get(target)
         if not replicas:
-            return None
-        times, values = replicas.get(replica) or max(replicas.values(), key=lambda column: len(column[0]))
-        if not times:
-            return None
-        return values[max(0, bisect_right(times, time) - 1)]
+            return (), ()
+        return replicas.get(replica) or max(replicas.values(), key=lambda column: len(column[0]))
 
     def succeeded(self, target: tuple[str, ...], process: int) -> int | None:
         """When a later process of this target was first scraped, None while there is none."""

@@ -52,8 +52,8 @@ class Ledger:
 
 
 class Roster:
-    """Series get numbers as they are met; `identity`, `target_of`, `place` and `account` of a number are numbers too,
-    and `alone` is 1 where no replica can see the same counter.
+    """Series get numbers as they are met; `identity`, `target_of`, `place`, `account` and `replica` of a number are
+    numbers too, and `alone` is 1 where no replica can see the same counter.
 
     A place is a target with an account: where a counter of another name may be the same one.
     """
@@ -62,12 +62,14 @@ class Roster:
         self.naming = naming
         self.ledger = Ledger()
         self.targets: list[tuple[str, ...]] = []
+        self.replicas: list[tuple[str, ...]] = []
         self._numbers: dict[bytes, int] = {}
         self._identities: dict[bytes, int] = {}
         self._targets: dict[tuple[str, ...], int] = {}
         self._places: dict[tuple[int, int], int] = {}
-        self._columns = tuple(array("q") for _ in range(5))
-        self._drawn: tuple[Integers, ...] = tuple(np.empty(0, dtype=np.int64) for _ in range(5))
+        self._replicas: dict[tuple[str, ...], int] = {}
+        self._columns = tuple(array("q") for _ in range(6))
+        self._drawn: tuple[Integers, ...] = tuple(np.empty(0, dtype=np.int64) for _ in range(6))
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -114,6 +116,10 @@ class Roster:
         return self._column(4)
 
     @property
+    def replica(self) -> Integers:
+        return self._column(5)
+
+    @property
     def identities(self) -> int:
         return len(self._identities)
 
@@ -129,7 +135,11 @@ class Roster:
         target = self.target(naming.target(labels))
         account = self.ledger.number(naming.account(labels))
         place = self._places.setdefault((target, account), len(self._places))
-        for column, value in zip(self._columns, (identity, target, place, account, alone), strict=True):
+        seen_by = naming.replica(labels)
+        replica = self._replicas.setdefault(seen_by, len(self._replicas))
+        if replica == len(self.replicas):
+            self.replicas.append(seen_by)
+        for column, value in zip(self._columns, (identity, target, place, account, alone, replica), strict=True):
             column.append(value)
 
     def _column(self, index: int) -> Integers:

@@ -68,6 +68,17 @@ def test_what_is_written_is_read(series: list[list[tuple[int, int]]], size: int)
         assert heads == [{"__name__": "m_total", "consumer": f"c{number}"} for number in range(len(series))]
 
 
+@given(some.dictionaries(some.text(max_size=4) | some.text(min_size=100, max_size=150), some.text(max_size=200)))
+def test_labels_are_read_however_long_they_are(labels: dict[str, str]) -> None:
+    told = encoding.labels(labels)
+    assert chunks.labels(told) == labels
+    # Something unknown in between, as a later protocol may bring it, is passed over.
+    assert chunks.labels(told + encoding.field(1, encoding.field(1, b"new") + encoding.field(3, 7))) == {
+        **labels,
+        "new": "",
+    }
+
+
 @settings(max_examples=100, deadline=None)
 @given(some.lists(rows(), min_size=1, max_size=3), some.integers(-(2**40), 2**41), some.integers(0, 2**36))
 def test_only_what_was_asked_for_is_kept(series: list[list[tuple[int, int]]], low: int, length: int) -> None:

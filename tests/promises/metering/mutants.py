@@ -110,8 +110,8 @@ DEFECTS = (
     Defect(4, "of all explanations the one that counts most is taken", f"{COUNTERS}.lives",
            "return max(0, total - before), total, 1,", "return -max(0, total - before), -total, 1,", WITHOUT_STARTS),
     Defect(4, "the series that comes first speaks for its counter", f"{COUNTERS}.decide",
-           "        members[name.identity].append((name, series))\n    processes",
-           "        members[name.identity] = members[name.identity] or [(name, series)]\n    processes", ORDER),
+           "        members[name.identity].append((name, one))\n    return",
+           "        members[name.identity] = members[name.identity] or [(name, one)]\n    return", ORDER),
     # 5. A window is complete, degraded or held; never absent.
     Defect(5, "a doubt of the source itself is passed over", f"{COUNTERS}.decide",
            "    if evidence.warnings:\n", "    if False:\n", NEVER_ABSENT),

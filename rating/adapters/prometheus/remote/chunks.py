@@ -102,6 +102,25 @@ def _columns(code: int, where: int, consumed: int, done: list[tuple[int, int, li
 
 def labels(raw: bytes) -> dict[str, str]:
     """The labels of a series from the bytes between its `heads`."""
+    found: dict[str, str] = {}
+    at, end = 0, len(raw)
+    try:
+        # Nearly all are short: each length is one byte, and nothing else is in between.
+        while at < end:
+            name, size = at + 4, raw[at + 3]
+            value = name + size + 2
+            after = value + raw[value - 1]
+            length = raw[at + 1]
+            if length != after - at - 2 or length > 127 or not raw[at] == raw[at + 2] == 0x0A or raw[value - 2] != 0x12:
+                break
+            found[raw[name : name + size].decode()] = raw[value:after].decode()
+            at = after
+    except IndexError:
+        pass
+    return found if at == end else _labels(raw)
+
+
+def _labels(raw: bytes) -> dict[str, str]:
     found = {}
     for _, label in _fields(raw):
         pair = {field: bytes(value).decode() for field, value in _fields(bytes(label)) if isinstance(value, bytes)}

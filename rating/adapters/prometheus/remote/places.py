@@ -9,27 +9,16 @@ from typing import Any
 import numpy as np
 
 from rating.adapters.prometheus.remote.choice import compiled
-from rating.core.counters import Integers
+from rating.core.counters import Integers, first_at
 
 Places = Callable[[Any, Integers, Integers, int], Integers]
 
 
-def before(times: Any, low: Integers, high: Integers, instant: int) -> Integers:
-    """For each series, whose samples lie at the places low to high, that of its first one at or after an instant."""
-    found, beyond = low.copy(), high.copy()
-    while (open_ := found < beyond).any():
-        middle = (found + beyond) >> 1
-        earlier = open_ & (times[np.where(open_, middle, 0)] < instant)
-        np.copyto(found, middle + 1, where=earlier)
-        np.copyto(beyond, middle, where=open_ & ~earlier)
-    return found
-
-
 @cache
 def places() -> Places:
-    """`before`, as machine code where that can be made."""
+    """`first_at`, as machine code where that can be made."""
     if not compiled():
-        return before
+        return first_at
     import numba  # a moment to import, and only for those who need it
 
     def each(times: Any, low: Any, high: Any, instant: int) -> Any:

@@ -12,10 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rating.adapters.prometheus.asking import Names, Samples, Spelling
+from rating.adapters.prometheus.asking import Names, Spelling
 from rating.adapters.prometheus.remote.places import places
 from rating.adapters.prometheus.remote.streams import Block
-from rating.core.counters import EXACT, Column, Integers, Scale, quantised
+from rating.core.counters import EXACT, Column, Integers, Samples, Scale, quantised
+
+Thin = Callable[[Integers, Any, Any, Integers, Integers, Integers, Any], Samples]
+"""Takes numbers of series, times, values, places of falls, where among these each series begins and ends, and whether
+it is alone. Leaves of one that is alone the samples that decide, of another all."""
 
 
 class Span(NamedTuple):
@@ -38,9 +42,9 @@ class Sifted:
     ends: list[Column] = field(default_factory=list)
     bases: list[Column] = field(default_factory=list)
     fallen: list[Integers] = field(default_factory=list)
-    kept: dict[int, Samples] = field(default_factory=dict)
-    """Samples, by series, of those that cannot be clean: without a base or an end, fallen, or restarted."""
-    thinned: set[int] = field(default_factory=set)
+    kept: list[Samples] = field(default_factory=list)
+    """Samples of those that cannot be clean: without a base or an end, fallen, or restarted."""
+    thinned: list[Integers] = field(default_factory=list)
     """Those of them of which only the samples that decide were kept."""
 
 
@@ -52,11 +56,11 @@ class Sieve:
         names: Names,
         span: Span,
         restarted: Collection[tuple[str, ...]],
-        thin: Callable[[int, Samples], Samples],
+        thin: Thin,
         scale: Scale,
         lone: bool,
     ) -> None:
-        """`thin` leaves of a series' samples those that decide; asked only where `lone`: there is no other server."""
+        """`lone`: there is no other server, which may see the same counters."""
         self._names, self.span, self._scale, self._lone = names, span, scale, lone
         self._restarted, self._thin = restarted, thin
         self.found = Sifted()
@@ -83,15 +87,11 @@ class Sieve:
         doubtful = fell | changed[roster.target_of[numbers]] | ~(ended & based)
         doubtful[np.flatnonzero(ended)[ends >= EXACT]] = True
         doubtful &= end > low
-        alone = roster.alone[numbers] & self._lone
-        for at in np.flatnonzero(doubtful).tolist():
-            number = int(numbers[at])
-            samples = times[low[at] : end[at]], values[low[at] : end[at]]
-            if alone[at]:
-                found.kept[number] = self._thin(number, samples)
-                found.thinned.add(number)
-            else:
-                found.kept[number] = samples[0].copy(), samples[1].copy()
+        numbers, low, end = numbers[doubtful], low[doubtful], end[doubtful]
+        if len(numbers):
+            alone = (roster.alone[numbers] & self._lone).astype(bool)
+            found.kept.append(self._thin(numbers, times, values, falls, low, end, alone))
+            found.thinned.append(numbers[alone])
 
 
 def sift(names: Names, server: int, spelling: Spelling, blocks: Iterable[Block], sieves: Sequence[Sieve]) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from rating.adapters.prometheus import queries
-from rating.adapters.prometheus.asking import Asking, Samples
+from rating.adapters.prometheus.asking import Asking
 from rating.adapters.prometheus.gathering import First, Gathering, Kept
 from rating.adapters.prometheus.pieces import Piece
 from rating.adapters.prometheus.questions import CONTEXT, MINUTE
@@ -20,7 +21,7 @@ from rating.adapters.prometheus.remote.chunks import labels
 from rating.adapters.prometheus.remote.sieve import Sieve, Sifted, Span, sift
 from rating.adapters.prometheus.remote.streams import read
 from rating.adapters.prometheus.remote.wire import How, Matcher
-from rating.core.counters import Column
+from rating.core.counters import Column, Integers, Samples
 from rating.core.meters import Lifetime, Meter
 from rating.core.periods import Period
 from rating.errors import EdgeDisagrees, EdgeError
@@ -101,8 +102,11 @@ class Streamed(Gathering):
         starts = self._starts_of(self._restarts, self._length + reach)
         cuts = self._cuts(starts)
 
-        def thin(number: int, samples: Samples) -> Samples:
-            return self._deciding({number: samples}, cuts).get(number, samples)
+        def thin(
+            numbers: Integers, times: Any, values: Any, fallen: Integers, low: Integers, high: Integers, alone: Any
+        ) -> Samples:
+            since = np.where(alone, self._since(numbers, times, low, high), low)
+            return self._thinned(numbers, (times, values, fallen), since, high, alone, cuts)
 
         return Sieve(self._names, span, self._restarts, thin, self._ask.scale, self._lone)
 
@@ -151,10 +155,10 @@ class Streamed(Gathering):
 
 def _first(found: Sifted, restarted: set[tuple[str, ...]]) -> First:
     ends, bases = _joined(found.ends), _joined(found.bases)
-    kept = np.fromiter(found.kept, dtype=np.int64, count=len(found.kept))
-    seen = np.unique(np.concatenate((ends.numbers, bases.numbers, kept)))
-    fallen = np.concatenate([np.empty(0, dtype=np.int64), *found.fallen])
-    return First(ends, bases, fallen, restarted, Kept(found.kept, found.thinned, seen))
+    kept = Samples.joined(found.kept)
+    seen = np.unique(np.concatenate((ends.numbers, bases.numbers, kept.numbers)))
+    fallen, thinned = (np.concatenate([ends.numbers[:0], *parts]) for parts in (found.fallen, found.thinned))
+    return First(ends, bases, fallen, restarted, Kept(kept, thinned, seen))
 
 
 def _joined(parts: list[Column]) -> Column:
