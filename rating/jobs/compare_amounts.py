@@ -6,18 +6,19 @@ what was corrected after the gateway's invoice became final is a difference unti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from rating.core.billing import Due, billing_periods
 from rating.core.invoices import LineKind
 from rating.core.money import Money
-from rating.core.offers import Member, RemoteContract
+from rating.core.offers import RemoteContract
 from rating.core.parity import Differs, RemoteNote, RemotePaper
 from rating.core.periodparity import Charged, Rated, amounts
 from rating.core.periods import Period, from_seconds
 from rating.core.publications import subscription_subject
+from rating.core.subscriptions import Subscription
 from rating.jobs.contracts import Contracts
 from rating.jobs.offer import offered
 from rating.jobs.writing import Writer
@@ -57,6 +58,7 @@ def rated_periods(
     """What our rating of each of them comes to by now."""
     names = {(one.subject, one.part): one.name for one in book.remote_names(gateway.name)}
     writer: Writer | None = None
+    subscriptions = {one.key: one for one in contracts.subscriptions}
     for contract in offered(contracts, gateway, takes=takes, now=now).contracts:
         subject = subscription_subject(contract.subscription)
         remote, begun = names.get((subject, "")), names.get((subject, "start"))
@@ -66,26 +68,30 @@ def rated_periods(
         for period in contract.periods:
             # What was used before the gateway had it is billed elsewhere.
             if max(period.start, contract.start) >= from_seconds(int(begun)) and period.start <= now:
-                amount = _rated(writer, contracts, contract, period)
+                amount = _rated(writer, contracts, subscriptions, contract, period)
                 final = period.end + gateway.grace <= now
                 goes_on = contract.end is None or contract.end > now
                 yield Rated(contract.subscription, remote, period, amount, final, contract.customer, goes_on)
 
 
-def _rated(writer: Writer, contracts: Contracts, contract: RemoteContract, period: Period) -> Money:
+def _rated(
+    writer: Writer,
+    contracts: Contracts,
+    subscriptions: Mapping[str, Subscription],
+    contract: RemoteContract,
+    period: Period,
+) -> Money:
     found = Money(0, contract.offer.prices[0].currency)
     for member in contract.members:
-        drafted = _due(contracts, member, period)
+        drafted = _due(contracts, subscriptions[member.subscription], period)
         if drafted is not None:
             lines = writer.draft(drafted, items=()).lines
             found = sum((line.amount for line in lines if line.kind in _RATED), found)
     return found
 
 
-def _due(contracts: Contracts, member: Member, period: Period) -> Due | None:
-    for one in contracts.subscriptions:
-        if one.key == member.subscription:
-            for billed, plan, catalogue in billing_periods(one, contracts.plan, period.end):
-                if billed == period and one.billed(billed) is not None:
-                    return Due(period.end, f"{one.key}/{period.start.isoformat()}", one, period, plan, catalogue)
+def _due(contracts: Contracts, one: Subscription, period: Period) -> Due | None:
+    for billed, plan, catalogue in billing_periods(one, contracts.plan, period.end):
+        if billed == period and one.billed(billed) is not None:
+            return Due(period.end, f"{one.key}/{period.start.isoformat()}", one, period, plan, catalogue)
     return None
