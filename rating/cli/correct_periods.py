@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -44,19 +45,23 @@ def correct(
         gathered = contracts.gather(book, load_catalogue(settings), now=moment)
         for served in open_offer_gateways(specs):
             name = served.name
-
-            def run(dry: bool, served: Any = served, name: str = name) -> tuple[Corrected, ...]:
-                reading = listening[name].reading
-                takes = lambda customer: who.gateway_of(customer) == name  # noqa: E731
-                return corrected(book, gathered, served, reading, takes=takes, now=moment, dry_run=dry)
-
-            found = run(dry=True)
+            run = partial(
+                corrected,
+                book,
+                gathered,
+                served,
+                listening[name].reading,
+                takes=lambda customer, name=name: who.gateway_of(customer) == name,  # type: ignore[misc]
+                now=moment,
+            )
+            found = run(dry_run=True)
             ready = [one for one in found if not one.why_not]
             left = left or len(ready) < len(found)
-            if ready and not dry_run:
-                if specs[name].real_money and not yes:
-                    _asked(name, ready)
-                found = run(dry=False)
+            if ready and not (dry_run or yes) and specs[name].real_money:
+                _asked(name, ready)
+            if not dry_run:
+                # Also with nothing ready: what a crash has left is noted.
+                found = run(dry_run=False)
             rows += [_row(name, one) for one in found]
     show(rows, COLUMNS, format)
     raise typer.Exit(LOOK if left else DONE)

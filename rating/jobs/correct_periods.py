@@ -13,6 +13,7 @@ from datetime import datetime
 from rating.core.periodparity import Charged, Compared, Correction, compared
 from rating.core.publications import Outcome, customer_subject, following
 from rating.core.usageevents import bucket_of
+from rating.errors import Overtaken
 from rating.jobs.compare_amounts import rated_periods
 from rating.jobs.contracts import Contracts
 from rating.jobs.reconcile import BACK
@@ -40,9 +41,15 @@ def correct(
     now: datetime,
     dry_run: bool = False,
 ) -> tuple[Corrected, ...]:
-    """By customer and period; nothing while somebody else tells usage there. Raises as the gateway does."""
+    """By customer and period. Raises as the gateway does, and:
+
+    Raises:
+        Overtaken: usage is told there at the same time; ask again.
+    """
     with book.claim(f"{USAGE}/{gateway.name}") as free:
-        return tuple(_corrected(book, contracts, gateway, reading, takes, now, dry_run)) if free else ()
+        if not free:
+            raise Overtaken(f"usage is told to {gateway.name} just now; run it again in a minute")
+        return tuple(_corrected(book, contracts, gateway, reading, takes, now, dry_run))
 
 
 def _corrected(

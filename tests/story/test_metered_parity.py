@@ -12,6 +12,7 @@ from rating.adapters.stripe.signals import StripeSignals
 from rating.core.collection import Collection
 from rating.core.parity import Difference, Differs
 from rating.core.periods import Period
+from rating.errors import Overtaken
 from rating.jobs.correct_periods import correct
 from rating.jobs.reconcile import compare
 from rating.specs.compile import compile_catalogue
@@ -123,6 +124,15 @@ def test_late_usage_is_charged_and_credited_with_the_next_invoice_once(stripe_pe
     later = at(stripe_peer, NOVEMBER.start + 2 * DAY + 2 * HOUR)
     assert {one["invoice"] is None for one in stripe_peer.state()["items"]} == {False}
     assert (corrected(there, later), differing(there, now=later)) == ([], [])
+
+
+def test_while_usage_is_told_nothing_is_corrected_and_it_says_so(stripe_peer: StripePeer) -> None:
+    there = late(stripe_peer)
+    with there.book.claim("usage/stripe") as free:
+        assert free
+        with pytest.raises(Overtaken, match="run it again in a minute"):
+            corrected(there)
+    assert items(stripe_peer) == []
 
 
 def test_cut_off_after_any_call_a_correction_stands_there_once(stripe_peer: StripePeer) -> None:
