@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from rating.core.counters import EXACT, Naming, Readings, Roster, Samples, Series, Traces, decide
-from rating.core.counters.decide import digest
+from rating.core.counters import EXACT, Naming, Readings, Roster, Samples, Series, Traces, decide, digests
+from rating.core.counters.digests import digest
 from rating.core.counters.epochs import Processes
 from rating.core.counters.rebuild import rebuild
 from rating.core.counters.singles import Singles, singles
@@ -184,7 +184,8 @@ def test_of_one_observer_all_are_settled_as_columns_unless_one_may_be_another() 
 
 
 @pytest.mark.parametrize("text", ["plain", "two\x1fin one", "\x01", "with\nlines", "\u00e9", ""])
-def test_the_digest_is_over_labels_in_order_whatever_they_hold(text: str) -> None:
+def test_the_digest_is_over_labels_in_order_whatever_they_hold(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "_BLOCK", 2)
     labels = [{"a": "x", "b": "y"}, {"a": f"x{text}", "b": "y"}, {"a": "x", "b": f"{text}y"}, {"a": "x" + text + "z"}]
     series = [Series(one, [1, 2], [number, 5]) for number, one in enumerate(labels) if one not in labels[:number]]
     found = digest(Readings(series=series))

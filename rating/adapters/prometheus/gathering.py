@@ -78,6 +78,8 @@ class First(NamedTuple):
 
 Cuts = Mapping[int, Collection[int]]
 """When each target, by number, was first seen with a new process."""
+_Flat = tuple[Integers, Doubles, Integers]
+"""Times and values of many series, one after the other, and the places of values lower than the one before."""
 _LONG_AGO = np.iinfo(np.int64).min
 _FEW = 20
 """So few counters of a target are asked for by name: a name says best what is meant."""
@@ -214,12 +216,15 @@ class Gathering(Questions):
         before = self._length + reach
         starts = self._starts_of(self._targets(wanted), before)
         found, missing = self._from_kept(wanted, kept)
-        parts = [found]
+        parts, cuts = [found], self._cuts(starts)
         for group, among in self._raw_groups(missing, before):
-            parts += [self._among_these(part, wanted) for part in self._raw(group, among, before)]
-        # All series of a counter, also those without a sample in the window: they tell its epochs.
-        samples = self._among_these(Samples.joined(parts), wanted)
-        samples = self._deciding(samples, self._cuts(starts))
+            for part in self._raw(group, among, before):
+                # All series of a counter, also those without a sample in the window: they tell its epochs.
+                part = self._among_these(part, wanted)
+                parts.append(
+                    self._sifted(part.numbers, (part.times, part.values, falls(part.values)), part.low, part.high, cuts)
+                )
+        samples = self._deciding(Samples.joined(parts), cuts)
         units = self._ask.units(queries.counters(self._meter), samples.values, self._ask.scale)
         return samples._replace(values=units), starts
 
@@ -249,6 +254,16 @@ class Gathering(Questions):
         whole = ours & ~incomplete
         return kept.samples.where(whole[identity[kept.samples.numbers]]), wanted[incomplete[identity[wanted]]]
 
+    def _sifted(self, numbers: Integers, among: _Flat, low: Integers, high: Integers, cuts: Cuts) -> Samples:
+        """As `_deciding`, while the rest is still to come: only series that nobody else can see are made shorter."""
+        alone = self._alone(numbers)
+        since = np.where(alone, self._since(numbers, among[0], low, high), low)
+        return self._thinned(numbers, among, since, high, alone, cuts)
+
+    def _alone(self, numbers: Integers) -> NDArray[Any]:
+        found: NDArray[Any] = (self._roster.alone[numbers] & self._lone).astype(bool)
+        return found
+
     def _deciding(self, samples: Samples, cuts: Cuts) -> Samples:
         """The samples that decide: of each counter from a little before its latest base on, since what lies further
         back decides nothing; and where nobody else saw it, only those where something happens."""
@@ -270,14 +285,13 @@ class Gathering(Questions):
     def _thinned(
         self,
         numbers: Integers,
-        among: tuple[Integers, Doubles, Integers],
+        among: _Flat,
         low: Integers,
         high: Integers,
         alone: NDArray[Any],
         cuts: Cuts,
     ) -> Samples:
-        """Of series that are `alone` the samples that decide, of others all. Each lies at `low` to `high` among these
-        times and values, of which the third column gives the places of falls."""
+        """Of series that are `alone` the samples that decide, of others all. Each lies at `low` to `high`."""
         some = high > low
         numbers, low, high, alone = (column[some] for column in (numbers, low, high, alone))
         times, values, fallen = among

@@ -6,14 +6,12 @@ The one place where readings become usage. What a single counter counted is `reb
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
 from functools import partial
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +19,7 @@ import numpy as np
 from rating.core.counters.accounts import Account, Accounts
 from rating.core.counters.bounds import Blind, blind, bound
 from rating.core.counters.coverage import Scrapes, scrapes
+from rating.core.counters.digests import digest
 from rating.core.counters.epochs import Processes
 from rating.core.counters.gauges import Scraped, integrate
 from rating.core.counters.identities import METRIC_NAME, Name, Naming
@@ -339,53 +338,3 @@ def _survivors(meter: Meter, parts: Sequence[_Measured]) -> str:
 
 
 _SURVIVORS = 3
-
-
-def digest(readings: Readings, *, gauges: bool = False) -> str:
-    """SHA-256 over the readings used: the clean counters' usage sorted, then each series sorted by its labels, label by
-    label, followed by its samples in time order, all as text with control characters between. What gauges come to
-    depends on when their targets were scraped as well. Of shards: over their digests, in order.
-    """
-    if readings.shards:
-        return hashlib.sha256("".join(digest(part, gauges=gauges) for part in readings.shards).encode()).hexdigest()
-    hashed = hashlib.sha256()
-    hashed.update("\x1e".join([*_lines(readings.clean), ""]).encode())
-    groups = [("series", readings.series), ("starts", readings.starts)]
-    for kind, group in [*groups, ("up", readings.up)] if gauges else groups:
-        hashed.update(f"\x1d{kind}\x1d".encode())
-        for labels, samples in _listed(group):
-            hashed.update(f"{labels}\x1e{samples}\x1e".encode())
-    return hashed.hexdigest()
-
-
-def _listed(group: Sequence[Series]) -> list[tuple[str, str]]:
-    """Each series' labels and samples as text, sorted by its labels."""
-    if isinstance(group, Traces):
-        _, bounds, times, units = (column.tolist() for column in group.samples)
-        samples = [_sampled(times[low:high], units[low:high]) for low, high in pairwise(bounds)]
-    else:
-        samples = [_sampled(series.times, series.units) for series in group]
-    texts = ["\x1f".join([f"{name}\x1f{labels[name]}" for name in sorted(labels)]) for labels in _labels(group)]
-    if "".join(texts).replace("\x1f", "").isprintable():
-        return sorted(zip(texts, samples, strict=True))
-    # With a control character in a label the text sorts otherwise than the labels.
-    order = sorted((tuple(sorted(labels.items())), at) for at, labels in enumerate(_labels(group)))
-    return [(texts[at], samples[at]) for _, at in order]
-
-
-def _labels(group: Sequence[Series]) -> Iterable[Mapping[str, str]]:
-    return group.labels() if isinstance(group, Traces) else (series.labels for series in group)
-
-
-def _sampled(times: Sequence[int], units: Sequence[int]) -> str:
-    return "\x1f".join([f"{time}={value}" for time, value in zip(times, units, strict=True)])
-
-
-def _lines(clean: Sequence[Usage]) -> Iterable[str]:
-    """Consumer, dimensions and quantity of each, sorted."""
-    if not isinstance(clean, Clean):
-        return ["\x1f".join((consumer, *dimensions, str(quantity))) for consumer, dimensions, quantity in sorted(clean)]
-    order = np.lexsort((clean.quantities, clean.ledger.ranks()[clean.accounts]))
-    texts = clean.ledger.texts
-    named = [texts[account] for account in clean.accounts[order].tolist()]
-    return map(str.__add__, named, map(str, clean.quantities[order].tolist()))

@@ -67,10 +67,14 @@ class Samples(NamedTuple):
 
     def where(self, mask: NDArray[Any]) -> Samples:
         """Those series only."""
-        if mask.all():
-            return self
-        low = self.low[mask]
-        return Samples.picked(self.numbers[mask], low, ranges(low, self.high[mask]), self.times, self.values)
+        return self if mask.all() else self.ordered(np.flatnonzero(mask))
+
+    def ordered(self, indices: Integers) -> Samples:
+        """The series at these places, in this order."""
+        low, high = self.low[indices], self.high[indices]
+        bounds = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(high - low)))
+        places = ranges(low, high)
+        return Samples(self.numbers[indices], bounds, self.times[places], self.values[places])
 
 
 def ranges(low: Integers, high: Integers) -> Integers:

@@ -17,9 +17,9 @@ from rating.adapters.prometheus.remote.places import places
 from rating.adapters.prometheus.remote.streams import Block
 from rating.core.counters import EXACT, Column, Integers, Samples, Scale, quantised
 
-Thin = Callable[[Integers, Any, Any, Integers, Integers, Integers, Any], Samples]
-"""Takes numbers of series, times, values, places of falls, where among these each series begins and ends, and whether
-it is alone. Leaves of one that is alone the samples that decide, of another all."""
+Keep = Callable[[Integers, Any, Any, Integers, Integers, Integers], tuple[Samples, Integers]]
+"""Takes numbers of series, times, values, places of falls, and where among these each series begins and ends. Gives
+their samples, of series that nobody else can see only those that decide, and which series these are."""
 
 
 class Span(NamedTuple):
@@ -56,13 +56,11 @@ class Sieve:
         names: Names,
         span: Span,
         restarted: Collection[tuple[str, ...]],
-        thin: Thin,
+        keep: Keep,
         scale: Scale,
-        lone: bool,
     ) -> None:
-        """`lone`: there is no other server, which may see the same counters."""
-        self._names, self.span, self._scale, self._lone = names, span, scale, lone
-        self._restarted, self._thin = restarted, thin
+        self._names, self.span, self._scale = names, span, scale
+        self._restarted, self._keep = restarted, keep
         self.found = Sifted()
         self.series = self.samples = 0
         """With samples in the window or what is looked at before it."""
@@ -89,9 +87,9 @@ class Sieve:
         doubtful &= end > low
         numbers, low, end = numbers[doubtful], low[doubtful], end[doubtful]
         if len(numbers):
-            alone = (roster.alone[numbers] & self._lone).astype(bool)
-            found.kept.append(self._thin(numbers, times, values, falls, low, end, alone))
-            found.thinned.append(numbers[alone])
+            kept, thinned = self._keep(numbers, times, values, falls, low, end)
+            found.kept.append(kept)
+            found.thinned.append(thinned)
 
 
 def sift(names: Names, server: int, spelling: Spelling, blocks: Iterable[Block], sieves: Sequence[Sieve]) -> None:

@@ -102,13 +102,12 @@ class Streamed(Gathering):
         starts = self._starts_of(self._restarts, self._length + reach)
         cuts = self._cuts(starts)
 
-        def thin(
-            numbers: Integers, times: Any, values: Any, fallen: Integers, low: Integers, high: Integers, alone: Any
-        ) -> Samples:
-            since = np.where(alone, self._since(numbers, times, low, high), low)
-            return self._thinned(numbers, (times, values, fallen), since, high, alone, cuts)
+        def keep(
+            numbers: Integers, times: Any, values: Any, fallen: Integers, low: Integers, high: Integers
+        ) -> tuple[Samples, Integers]:
+            return self._sifted(numbers, (times, values, fallen), low, high, cuts), numbers[self._alone(numbers)]
 
-        return Sieve(self._names, span, self._restarts, thin, self._ask.scale, self._lone)
+        return Sieve(self._names, span, self._restarts, keep, self._ask.scale)
 
     def _sift(self, run: Sequence[Streamed]) -> None:
         """Read these consecutive windows, of which this is the first.
