@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rating.core.money import Currency, Money
-from rating.core.parity import Difference, Differs, RemoteCharge, RemoteNote, RemotePaper, Stand
+from rating.core.parity import Difference, Differs
 from rating.core.periods import Period, stamp
+from rating.core.remotepapers import RemoteCharge, RemoteNote, RemotePaper, Stand
 from rating.errors import Finding
 
 

@@ -14,10 +14,11 @@ from rating.core.billing import Due, billing_periods
 from rating.core.invoices import LineKind
 from rating.core.money import Money
 from rating.core.offers import RemoteContract
-from rating.core.parity import Differs, RemoteNote, RemotePaper
+from rating.core.parity import Differs
 from rating.core.periodparity import Charged, Rated, amounts
 from rating.core.periods import Period, from_seconds
 from rating.core.publications import subscription_subject
+from rating.core.remotepapers import RemoteNote, RemotePaper
 from rating.core.subscriptions import Subscription
 from rating.jobs.contracts import Contracts
 from rating.jobs.offer import offered

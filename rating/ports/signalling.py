@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from rating.core.parity import RemoteCharge, RemoteCustomer, RemoteNote, RemotePaper, RemotePayment, RemoteRefund
 from rating.core.periods import Period
 from rating.core.publications import Signal
+from rating.core.remotepapers import RemoteCharge, RemoteCustomer, RemoteNote, RemotePaper, RemotePayment, RemoteRefund
 from rating.core.signals import Fact, Paid, Refusal
 
 

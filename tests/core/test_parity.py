@@ -12,19 +12,9 @@ from rating.adapters.memory_book import MemoryBook
 from rating.core.creditnotes import Cause, credit
 from rating.core.lifecycle import InvoiceEntry, Step, payment
 from rating.core.money import Currency, Money
-from rating.core.parity import (
-    Difference,
-    Ours,
-    RemoteCustomer,
-    RemoteNote,
-    RemotePaper,
-    RemotePayment,
-    RemoteRefund,
-    Stand,
-    Theirs,
-    differences,
-)
+from rating.core.parity import Difference, Ours, Theirs, differences
 from rating.core.parties import Customer
+from rating.core.remotepapers import RemoteCustomer, RemoteNote, RemotePaper, RemotePayment, RemoteRefund, Stand
 from rating.jobs.lives import account_of
 from tests.adapters.stripe.months import NOW, taxed, usd
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rating.core.money import Currency, Money
-from rating.core.parity import RemoteCharge, RemoteNote, RemotePaper, Stand
 from rating.core.periodparity import Charged, Rated, amounts
 from rating.core.periods import Period
+from rating.core.remotepapers import RemoteCharge, RemoteNote, RemotePaper, Stand
 
 MAY = Period(datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC))
 JUNE = Period(MAY.end, datetime(2026, 7, 1, tzinfo=UTC))

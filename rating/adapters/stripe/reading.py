@@ -10,8 +10,16 @@ from rating.adapters.stripe.amounts import from_stripe
 from rating.adapters.stripe.client import StripeAccount
 from rating.adapters.stripe.facts import CUSTOMER, INVOICE, NOTE, money, ours, paid, payment_of
 from rating.core.money import Currency, Money
-from rating.core.parity import RemoteCharge, RemoteCustomer, RemoteNote, RemotePaper, RemotePayment, RemoteRefund, Stand
 from rating.core.periods import Period
+from rating.core.remotepapers import (
+    RemoteCharge,
+    RemoteCustomer,
+    RemoteNote,
+    RemotePaper,
+    RemotePayment,
+    RemoteRefund,
+    Stand,
+)
 from rating.core.signals import Paid
 from rating.errors import EdgeDisagrees
 
