@@ -247,6 +247,8 @@ def chunked(*parts: bytes, end: bool = True) -> Reply:
         handler.send_response(200)
         handler.send_header("Content-Type", STREAMED)
         handler.send_header("Transfer-Encoding", "chunked")
+        # Said, because HTTP/1.1 goes on with a connection otherwise.
+        handler.send_header("Connection", "close")
         handler.end_headers()
         for part in parts:
             handler.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
