@@ -107,6 +107,12 @@ class History:
         """From its first midnight (UTC) to now."""
         return Period(self.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0), self.now)
 
+    @property
+    def month_passed(self) -> float:
+        """How much of this month, as long as it is, has passed."""
+        first = self.this_month.start
+        return self.this_month.length / ((first + 32 * _DAY).replace(day=1) - first)
+
     @cached_property
     def worlds(self) -> dict[str, tuple[World, ...]]:
         """By meter: last month's world, and this month's when it is old enough to have one."""
@@ -119,7 +125,8 @@ class History:
                 expected = {name: total * part for name, total in measured.monthly.items()}
                 expected.update(measured.by_now)
                 if RUNNING_OUT in expected and meter == "api_calls":
-                    expected[RUNNING_OUT] = _running_out(part)
+                    # Of its calls those that were answered are billed.
+                    expected[RUNNING_OUT] = _running_out(self.month_passed) / measured.statuses["200"]
                 found[meter] += (_world(measured, self.this_month, seed + 1, expected, _QUIET_MONTH),)
         return found
 
@@ -154,9 +161,10 @@ class History:
 def _running_out(part: float) -> float:
     """Usage of 100,000 included that is past 80 % and will not last, however much of the month has passed.
 
-    In its first tenth nobody predicts, and in its last day there is no telling any more.
+    In its first tenth nobody predicts, and in its last day there is no telling any more. A thousand calls may still be
+    made while one looks.
     """
-    return 100_000 * max(0.87, min(0.985, part + 0.04))
+    return 100_000 * max(0.84, min(0.98, part + 0.04))
 
 
 _BUSY_MONTH: Mapping[str, Any] = {

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from rating.bootstrap import load_catalogue
 from rating.errors import RatingError
 from rating.settings import Settings
 from rating_demo.catalogue import dated
-from rating_demo.history import History
+from rating_demo.history import History, _running_out
 from rating_demo.inbox import Inbox
 from rating_demo.parts import PartFailed, PartMissing, PostgreSQL, Process, Prometheus, answers, locate
 from rating_demo.stage import AlreadyRunning, Stage
@@ -173,3 +173,21 @@ def test_whatever_the_day_one_customer_is_near_the_allowance_and_one_past_80_per
         assert 80_000 < usage["umbrella"] < 100_000
     assert history.last_month.start == datetime(2026, 2, 1, tzinfo=UTC)
     assert sum(history.usage("api_calls", history.last_month).values()) > 1_000_000
+
+
+@pytest.mark.parametrize("month", [2, 4, 5])
+def test_whatever_the_hour_one_customer_s_allowance_will_not_last(month: int) -> None:
+    """At the average pace of any instant after the first tenth and before the last day of a month."""
+    start = datetime(2027, month, 1, tzinfo=UTC)
+    hours = int((datetime(2027, month + 1, 1, tzinfo=UTC) - start) / timedelta(hours=1))
+    for hour in range(hours // 10, hours - 24):
+        passed = History(start + timedelta(hours=hour)).month_passed
+        assert passed == pytest.approx(hour / hours)
+        assert 80_000 < _running_out(passed) < 99_000, "a thousand more calls are made while one looks"
+        assert _running_out(passed) / passed > 101_000
+
+
+def test_late_in_a_month_after_a_longer_one_it_will_not_last_either() -> None:
+    history = History(datetime(2026, 11, 26, 15, 30, tzinfo=UTC))
+    used = history.usage("api_calls", history.this_month)["umbrella"]
+    assert used / history.month_passed > 102_000
