@@ -105,7 +105,7 @@ def _created(desk: Desk, dispatch: InvoiceDispatch, customer: str, trail: Trail)
             raise
         raise EdgeRefused(
             f"{error}; write an email on {customer} at Stripe, then `rating stripe retry`. The `email` of "
-            f"{invoice.draft.customer} in the catalogue reaches customers that are made from then on"
+            f"{invoice.draft.customer} in the catalogue reaches Stripe with the invoices that are issued from then on"
         ) from error
 
 
