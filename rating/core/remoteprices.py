@@ -188,7 +188,7 @@ class _Words:
             case Graduated():
                 return self.graduated(price.tiers, price.charge_at_zero)
             case Volume():
-                return self.volume(price.tiers)
+                return self.volume(price.tiers, price.charge_at_zero)
             case Stairstep():
                 return self.stairstep(price)
             case Package():
@@ -229,9 +229,12 @@ class _Words:
             found.append(self.rest(tiers, Fraction(0), 0))
         return _graduated(tuple(found))
 
-    def volume(self, tiers: Tiers) -> Schedule:
+    def volume(self, tiers: Tiers, charge_at_zero: bool) -> Schedule:
         if self.free:
             raise Unsayable("its tier prices all units there, the free ones as well")
+        if charge_at_zero and tiers.steps[0].flat:
+            # Also where the first tier ends below one metered unit, and would be left out.
+            raise Unsayable("the flat part of its first tier is due without usage; write it as a fee")
         found: list[RemoteTier] = []
         for _, upper, step in tiers.spans():
             _straight(step)
@@ -255,7 +258,7 @@ class _Words:
             step.flat - before for step, before in zip(steps, [Fraction(0), *(s.flat for s in steps)], strict=False)
         ]
         if min(rises) < 0:
-            return self.volume(price.tiers)
+            return self.volume(price.tiers, price.charge_at_zero)
         bands = tuple(replace(step, flat=rise) for step, rise in zip(steps, rises, strict=True))
         return self.graduated(replace(price.tiers, steps=bands), price.charge_at_zero)
 

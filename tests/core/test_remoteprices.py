@@ -220,6 +220,12 @@ REFUSED: dict[str, RateCard] = {
     "whether that is due without usage": RateCard(
         "c", "C", CALLS, Volume(Tiers((Tier(None, Fraction("0.01"), flat=Fraction(2)),)))
     ),
+    "of its first tier is due without usage": RateCard(
+        "c",
+        "C",
+        CALLS,
+        Volume(Tiers((Tier(Fraction("0.01"), flat=Fraction("0.01")), Tier(None))), charge_at_zero=True),
+    ),
     "write it as a fee of the plan": RateCard("c", "C", CALLS, Flat(Fraction(2), charge_at_zero=True)),
     "no whole number of metered units": RateCard("c", "C", CALLS, PerUnit(Fraction(1)), Fraction("0.5")),
     "rounded on a line of its own": RateCard(
