@@ -26,8 +26,8 @@ FORECAST_AMOUNT = "rating_forecast_amount"
 """Labelled consumer, customer, plan, currency: what the open period will come to at its average pace, priced by the
 plan; absent in the period's first tenth."""
 TIER_START = "rating_tier_start_units"
-"""Labelled plan, meter, charge, tier, model, price, currency: how much is used in a period, its allowance included,
-when the tier begins. By plan, not by consumer, so that there are few."""
+"""Labelled plan, meter, charge, tier, price, what (how its units are priced), currency: how much is used in a period,
+its allowance included, when the tier begins. By plan, not by consumer, so that there are few."""
 TIER_END = "rating_tier_end_units"
 """Labelled as TIER_START: how much is used when it ends, +Inf for the last."""
 TRIAL_END = "rating_trial_end_timestamp_seconds"

@@ -19,6 +19,7 @@ from rating.core.charges import Rated, rate
 from rating.core.column import Column
 from rating.core.invoices import Draft, LineKind
 from rating.core.money import Currency
+from rating.core.notifications import FORECAST_AFTER
 from rating.core.parts import Part, parts, share_of
 from rating.core.periods import Period, billing_period
 from rating.core.plans import FeeDue, Plan, Versions
@@ -30,9 +31,6 @@ from rating.errors import NoPlanInForce, NoTierCovers
 from rating.jobs.contracts import Contracts
 from rating.jobs.writing import Writer
 from rating.ports import Accrual, Book
-
-EARLY = Fraction(1, 10)
-"""The share of a billing period before which nothing is forecast: the rules do not predict there either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +175,7 @@ def _forecast(group: AccruedPlan, terms: Terms, to_date: ToDate) -> Column | Non
     through = {name: min(to_date.through.get(name, terms.billed.start), terms.billed.end) for name in meters}
     length = _ticks(terms.billed.start, terms.billed.end)
     elapsed = min((_ticks(terms.billed.start, end) for end in through.values()), default=length)
-    if elapsed < EARLY * length:
+    if elapsed * FORECAST_AFTER < length:
         return None
     if not terms.individual:
         try:

@@ -33,12 +33,14 @@ def add(
 ) -> None:
     """Serve the rows; without a token the door says what is missing. `pipeline` is what the engine saw last."""
 
-    async def answered(authorization: str, rows: Callable[[], list[Row]]) -> JSONResponse:
+    async def answered(authorization: str, rows: Callable[[], list[Row]], missing: str = "") -> JSONResponse:
         if not token:
             return _refused(503, "boards are not served without a secret; set RATING_BOARD_TOKEN")
         scheme, _, shown = authorization.partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), token.encode()):
             return _refused(401, "the bearer token is missing or wrong; it is RATING_BOARD_TOKEN's")
+        if missing:
+            return _refused(400, missing)
         try:
             return JSONResponse(await run_in_threadpool(rows))
         except RatingError as error:
@@ -47,9 +49,8 @@ def add(
     @app.get(f"{PREFIX}invoices")
     async def invoices(consumer: str = "", authorization: Annotated[str, Header()] = "") -> JSONResponse:
         # All invoices of ten thousand consumers are no table anybody reads.
-        if not consumer:
-            return _refused(400, "say whose: /boards/invoices?consumer=C")
-        return await answered(authorization, lambda: _invoices(book, consumer, clock()))
+        missing = "" if consumer else "say whose: /boards/invoices?consumer=C"
+        return await answered(authorization, lambda: _invoices(book, consumer, clock()), missing)
 
     @app.get(f"{PREFIX}notifications")
     async def notifications(consumer: str = "", authorization: Annotated[str, Header()] = "") -> JSONResponse:

@@ -87,8 +87,8 @@ def test_where_amounts_depend_on_more_than_how_much_they_go_on_in_proportion() -
 
 
 @pytest.mark.parametrize("daily", [0, 1])
-def test_half_units_are_no_usage(daily: int) -> None:
-    """15 calls in 7 days are 66.4 in the month: 66 are priced."""
+def test_a_part_of_a_unit_is_no_usage(daily: int) -> None:
+    """15 calls in 8 days are 58.1 in the month, of which 58 are priced; 16 are 62."""
     book = MemoryBook()
     close_days(book, {"acme": 2}, days=range(7))
     close_days(book, {"acme": 1 + daily}, days=range(7, 8))

@@ -112,6 +112,7 @@ def test_nobody_reads_without_the_token(path: str) -> None:
 def test_whose_invoices_must_be_said() -> None:
     answer = door(filled()).get("/boards/invoices", headers=SHOWN)
     assert (answer.status_code, answer.json()["error"]) == (400, "say whose: /boards/invoices?consumer=C")
+    assert door(filled()).get("/boards/invoices").status_code == 401, "strangers are told nothing"
 
 
 def test_a_book_that_is_away_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
